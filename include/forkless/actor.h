@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Actors: a thread with an identity, a mailbox, a life cycle and an exit record. The vocabulary is
+// Erlang's (spawn, monitor, exit reason); join and exit codes are those of POSIX processes.
+#ifndef FORKLESS_ACTOR_H
+#define FORKLESS_ACTOR_H
+
+#include <forkless/base.h>
+#include <forkless/clock.h>
+#include <forkless/error.h>
+#include <forkless/message.h>
+#include <forkless/runtime.h>
+
+FKL_BEGIN_DECLS
+
+// A counted reference to an actor. It outlives the actor: the exit record stays readable.
+typedef struct fkl_actor fkl_actor;
+
+typedef void (*fkl_actor_fn)(fkl_actor *self, void *arg);
+
+typedef enum fkl_exit_reason {
+    FKL_EXIT_NORMAL = 0,  // the function returned
+    FKL_EXIT_STOPPED = 1, // the function returned after a request to stop
+    FKL_EXIT_KILLED = 2,  // fkl_actor_kill()
+    FKL_EXIT_ERROR = 3    // fkl_actor_set_exit() said so
+} fkl_exit_reason;
+
+// How an actor ended. Immutable once published. `error` is an FKL_EXT_ERROR payload as packed by
+// codec.h (the map, without the extension header), or NULL; it lives as long as the reference.
+typedef struct fkl_exit {
+    fkl_actor_id id;
+    fkl_exit_reason reason;
+    int32_t code;
+    const void *error;
+    size_t error_len;
+} fkl_exit;
+
+// Zero-initialise and set what differs.
+typedef struct fkl_spawn_options {
+    const char *name;  // copied; shown in diagnostics and, cut to the system's limit, as thread name
+    size_t stack_size; // bytes; 0: the runtime's default
+    void *data;        // read back with fkl_actor_data()
+} fkl_spawn_options;
+
+// Starts an actor that runs fn(self, arg) in a thread of its own. `options` and `out` may be NULL.
+// Ownership: `*out` is a reference for the caller to release; `arg` passes to the actor on success.
+// Threads: any. Blocks: never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ELIMIT, FKL_ESHUTDOWN,
+// FKL_EINVAL; nothing has been started then.
+FKL_API FKL_MUST_CHECK fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
+                                         fkl_actor_fn fn, void *arg, fkl_actor **out);
+
+FKL_API fkl_actor *fkl_actor_retain(fkl_actor *actor);
+FKL_API void fkl_actor_release(fkl_actor *actor); // NULL is allowed
+
+// A reference to the live actor with this id. Errors: FKL_ENOACTOR.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_find(fkl_runtime *runtime, fkl_actor_id id,
+                                              fkl_actor **out);
+
+// The actor whose thread this is (or which the thread entered), not retained; NULL outside of actors.
+FKL_API fkl_actor *fkl_self(void);
+
+FKL_API fkl_actor_id fkl_actor_get_id(const fkl_actor *actor);
+FKL_API const char *fkl_actor_name(const fkl_actor *actor);
+FKL_API void *fkl_actor_data(const fkl_actor *actor);
+FKL_API fkl_runtime *fkl_actor_runtime(const fkl_actor *actor);
+
+// Makes the calling thread a helper of `actor`: fkl_self() answers with it, and a request to stop the
+// actor ends the helper's waits too. A helper may send but not receive from the mailbox. `previous`
+// takes what fkl_self() was (possibly NULL), for fkl_actor_leave(). Retains the actor meanwhile.
+// Errors: FKL_ENOMEM.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_enter(fkl_actor *actor, fkl_actor **previous);
+FKL_API void fkl_actor_leave(fkl_actor *previous);
+
+// Sends `msg` to the actor's mailbox. Messages from one sender arrive in order.
+// Ownership: consumed on FKL_OK; with the caller otherwise. Threads: any. Blocks: never.
+// Errors: FKL_ENOACTOR when the actor is dead (counted as a dead letter).
+FKL_API FKL_MUST_CHECK fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg);
+
+// Takes the next message of the calling actor's mailbox; system messages (FKL_MSG_DOWN) come before
+// user messages, each kind in order of arrival.
+// Ownership: the caller destroys `*out`. Threads: the actor's own. Blocks: until the deadline.
+// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED, FKL_EINTR, FKL_EPERM (not called from an actor's own thread).
+FKL_API FKL_MUST_CHECK fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out);
+FKL_API FKL_MUST_CHECK fkl_err fkl_try_receive(fkl_msg **out); // FKL_EEMPTY instead of blocking
+
+// Messages waiting in the mailbox: exact when nobody sends or receives, a snapshot otherwise.
+FKL_API size_t fkl_actor_mailbox_len(const fkl_actor *actor);
+
+// Asks the actor to stop: its waits, and those of its helpers, return FKL_ESTOPPED from now on. The
+// function is expected to return. Idempotent. Threads: any. Blocks: never.
+FKL_API void fkl_actor_stop(fkl_actor *actor);
+FKL_API bool fkl_actor_stop_requested(const fkl_actor *actor);
+
+// Publishes the exit record (FKL_EXIT_KILLED, `code`) at once, then stops the actor. Its thread
+// cannot be destroyed: until its function returns it is counted as an orphan. No effect on an actor
+// whose exit is published. Returns whether this call published it.
+FKL_API bool fkl_actor_kill(fkl_actor *actor, int32_t code);
+
+// Makes the wait in which the actor's own thread is, or else its next one, return FKL_EINTR, once.
+FKL_API void fkl_actor_interrupt(fkl_actor *actor);
+
+// Sets what the exit record will say when the function returns: reason ERROR when `error` is given or
+// `code` is not 0, and NORMAL or STOPPED otherwise. `error` (an FKL_EXT_ERROR map) is copied.
+// Threads: the actor's own and its helpers. Errors: FKL_ENOMEM.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_set_exit(fkl_actor *actor, int32_t code, const void *error,
+                                                  size_t error_len);
+
+// Publishes the exit record now, as fkl_actor_set_exit() or `code` decide, while the thread goes on to
+// unwind as an orphan; later changes have no effect. Returns whether this call published it.
+FKL_API bool fkl_actor_exit_now(fkl_actor *actor, int32_t code);
+
+// The exit record if it is published. Errors: FKL_EEMPTY when the actor lives.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_try_exit(const fkl_actor *actor, fkl_exit *out);
+
+// Waits for the exit record. Blocks: until the deadline. Errors: FKL_ETIMEDOUT, FKL_ESTOPPED,
+// FKL_EINTR, FKL_EDEADLK (an actor, or its helper, joins itself).
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_join_until(fkl_actor *actor, fkl_time deadline,
+                                                    fkl_exit *out);
+
+// Waits until the actor's thread has ended as well. Same errors.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_join_thread_until(fkl_actor *actor, fkl_time deadline);
+
+// A file descriptor that becomes readable (end of file) when the exit record is published. Made at
+// the first call; owned by the actor and closed with its last reference. Errors: FKL_EOS (no
+// descriptors left).
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_sentinel(fkl_actor *actor, int *fd);
+
+// Monitors: when the target ends, one FKL_MSG_DOWN arrives in the calling actor's mailbox. For a
+// target that is dead already it arrives at once.
+typedef uint64_t fkl_monitor_ref;
+
+// Threads: the actor's own. Errors: FKL_ENOMEM, FKL_EPERM (not an actor's own thread), FKL_ENOACTOR
+// (the id was never given out by this runtime).
+FKL_API FKL_MUST_CHECK fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out);
+
+// Ends a monitor; a FKL_MSG_DOWN of it that already waits in the mailbox is removed. Returns whether
+// the monitor was still there (false: its message had been received, or the reference is unknown).
+FKL_API bool fkl_demonitor(fkl_monitor_ref ref);
+
+// Reads an FKL_MSG_DOWN: which monitor, and how the target ended (`exit->error` lives as long as the
+// message). For a target that was dead before the monitor and whose record is gone the reason is
+// NORMAL, the code 0 and `known` false. Errors: FKL_ETYPE for another kind of message.
+FKL_API FKL_MUST_CHECK fkl_err fkl_msg_down(const fkl_msg *msg, fkl_monitor_ref *ref,
+                                            fkl_exit *exit, bool *known);
+
+FKL_END_DECLS
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libforkless: actors, messages and channels for C programs.
+//
+// Glossary
+//   actor      a thread with an id, a mailbox and an exit record; also: simulated process
+//   channel    a queue of messages with many senders and many receivers
+//   deadline   an absolute time on the monotonic clock, FKL_FOREVER for none
+//   exit       the record of how an actor ended: reason, code, error
+//   helper     a further thread that works on behalf of an actor
+//   mailbox    the queue of one actor; only its own thread receives from it
+//   monitor    a request to be told when another actor ends
+//   orphan     an actor whose exit is published while its thread still runs
+//   stop       a request that makes all of an actor's waits return FKL_ESTOPPED
+//
+// Threads: every function may be called from any thread unless its comment says otherwise.
+// Fork: a child of fork() has none of the actors; it may only exec or _exit.
+// Waits: every blocking call takes a deadline, and ends early with FKL_ESTOPPED or FKL_EINTR.
+#ifndef FORKLESS_FORKLESS_H
+#define FORKLESS_FORKLESS_H
+
+#include <forkless/actor.h>
+#include <forkless/base.h>
+#include <forkless/channel.h>
+#include <forkless/clock.h>
+#include <forkless/codec.h>
+#include <forkless/error.h>
+#include <forkless/message.h>
+#include <forkless/runtime.h>
+#include <forkless/sync.h>
+
+#endif
