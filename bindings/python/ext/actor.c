@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// forkless._core.Actor: a simulated process. The library owns the thread and its exit record; this file
+// gives the thread a Python state, and delivers exceptions that other actors throw at it.
+
+#include "state.h"
+
+#if PY_VERSION_HEX < 0x030C0000
+#include <structmember.h>
+#define Py_T_PYSSIZET T_PYSSIZET
+#define Py_READONLY READONLY
+#else
+#include <stddef.h>
+#endif
+
+// Simulated pids lie above what kernels give to real processes (Linux: at most 2^22), so that one
+// that slips through to the kernel hits nobody. They are not reused.
+#define FIRST_PID (1 << 23)
+
+typedef struct {
+    PyObject_HEAD
+    fkl_actor *handle;           // NULL until started
+    int pid;
+    unsigned long thread_ident;  // 0 before the thread runs Python code and after
+    PyObject *thrown;            // exception to raise in the actor's own thread, or NULL
+    PyObject *dict;
+    PyObject *weakrefs;
+} actor_object;
+
+// What a new thread needs; owned by it.
+typedef struct {
+    actor_object *self;  // strong
+    PyObject *target;    // strong
+    PyThreadState *tstate;
+} boot_record;
+
+// Exceptions thrown at an actor
+//
+// PyThreadState_SetAsyncExc() takes a class and the thread raises an instance of it. The class that we
+// hand over makes no instance of its own: its tp_new returns the exception object that was thrown. An
+// actor that blocks in one of our waits is woken instead and raises the same object from there;
+// whoever comes first takes it.
+
+static PyObject *take_thrown(actor_object *self) {
+    PyObject *thrown = self->thrown;
+    self->thrown = NULL;
+    return thrown;
+}
+
+static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    core_state *state = core_state_of_type(type);
+    actor_object *self = (actor_object *)core_current(state);
+    PyObject *thrown = self == NULL ? NULL : take_thrown(self);
+    if (thrown != NULL) {
+        return thrown;
+    }
+    // Taken by a wait between the delivery and now: the actor is unwinding or has handled it.
+    return PyObject_CallNoArgs(state->process_exit);
+}
+
+int core_raise_thrown(core_state *state) {
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL || self->thrown == NULL || self->thread_ident != PyThread_get_thread_ident()) {
+        return 0;
+    }
+    PyObject *thrown = take_thrown(self);
+    PyThreadState_SetAsyncExc(self->thread_ident, NULL);
+    PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
+    Py_DECREF(thrown);
+    return -1;
+}
+
+void core_raise_process_exit(core_state *state) {
+    actor_object *self = (actor_object *)core_current(state);
+    fkl_exit record;
+    int code = 0;
+    if (self != NULL && fkl_actor_try_exit(self->handle, &record) == FKL_OK) {
+        code = record.code;
+    }
+    PyObject *number = PyLong_FromLong(code);
+    if (number != NULL) {
+        PyErr_SetObject(state->process_exit, number);
+        Py_DECREF(number);
+    }
+}
+
+PyObject *core_current(core_state *state) {
+    fkl_actor *handle = fkl_self();
+    if (handle == NULL || fkl_actor_runtime(handle) != state->runtime) {
+        return NULL;
+    }
+    return fkl_actor_data(handle);
+}
+
+// Life
+
+static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)args;
+    (void)kwargs;
+    core_state *state = core_state_of_type(type);
+    actor_object *self = (actor_object *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->pid = state->next_pid++;
+    }
+    return (PyObject *)self;
+}
+
+static int actor_traverse(actor_object *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->thrown);
+    Py_VISIT(self->dict);
+    return 0;
+}
+
+static int actor_clear(actor_object *self) {
+    Py_CLEAR(self->thrown);
+    Py_CLEAR(self->dict);
+    return 0;
+}
+
+static void actor_dealloc(actor_object *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (self->weakrefs != NULL) {
+        PyObject_ClearWeakRefs((PyObject *)self);
+    }
+    actor_clear(self);
+    fkl_actor_release(self->handle);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+// The actor's thread.
+static void run_actor(fkl_actor *handle, void *arg) {
+    boot_record *boot = arg;
+    actor_object *self = boot->self;
+    PyThreadState *tstate = boot->tstate;
+    (void)handle;
+    PyEval_AcquireThread(tstate);
+    self->thread_ident = PyThread_get_thread_ident();
+    if (self->thrown != NULL) { // thrown before there was a thread to throw it at
+        core_state *state = core_state_of_type(Py_TYPE(self));
+        PyThreadState_SetAsyncExc(self->thread_ident, (PyObject *)state->delivery_type);
+    }
+    PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(boot->target);
+        if (fkl_actor_set_exit(self->handle, 1, NULL, 0) != FKL_OK) {
+            fkl_actor_exit_now(self->handle, 1);
+        }
+    }
+    Py_XDECREF(result);
+    self->thread_ident = 0;
+    Py_CLEAR(self->thrown);
+    Py_DECREF(boot->target);
+    Py_DECREF(self);
+    PyMem_RawFree(boot);
+    PyThreadState_Clear(tstate);
+    PyThreadState_DeleteCurrent();
+}
+
+static void destroy_boot(boot_record *boot) {
+    if (boot->tstate != NULL) {
+        PyThreadState_Clear(boot->tstate);
+        PyThreadState_Delete(boot->tstate);
+    }
+    Py_DECREF(boot->target);
+    Py_DECREF(boot->self);
+    PyMem_RawFree(boot);
+}
+
+PyDoc_STRVAR(start_doc, "start(target, name=None, stack_size=0)\n--\n\n"
+                        "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
+                        "cannot start one, MemoryError, and RuntimeError at the second call.");
+
+static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"target", "name", "stack_size", NULL};
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    PyObject *target;
+    const char *name = NULL;
+    Py_ssize_t stack_size = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|zn:start", names, &target, &name,
+                                     &stack_size)) {
+        return NULL;
+    }
+    if (self->handle != NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "an actor can only be started once");
+        return NULL;
+    }
+    boot_record *boot = PyMem_RawMalloc(sizeof *boot);
+    if (boot == NULL) {
+        return PyErr_NoMemory();
+    }
+    boot->self = (actor_object *)Py_NewRef(self);
+    boot->target = Py_NewRef(target);
+    boot->tstate = PyThreadState_New(state->interp);
+    fkl_spawn_options options = {
+        .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
+    fkl_err err = boot->tstate == NULL
+                      ? FKL_ENOMEM
+                      : fkl_spawn(state->runtime, &options, run_actor, boot, &self->handle);
+    if (err != FKL_OK) {
+        destroy_boot(boot);
+        return core_raise(state, err, "cannot start a simulated process");
+    }
+    Py_RETURN_NONE;
+}
+
+// Waiting
+
+typedef struct {
+    fkl_actor *handle;
+    fkl_time deadline;
+    bool thread; // wait for the end of the thread, not only for the exit record
+    fkl_exit record;
+} join_request;
+
+static fkl_err do_join(void *ctx) {
+    join_request *join = ctx;
+    return join->thread ? fkl_actor_join_thread_until(join->handle, join->deadline)
+                        : fkl_actor_join_until(join->handle, join->deadline, &join->record);
+}
+
+static int check_started(actor_object *self) {
+    if (self->handle == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "the actor has not been started");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *exit_code(actor_object *self) {
+    fkl_exit record;
+    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromLong(record.code);
+}
+
+PyDoc_STRVAR(join_doc, "join(timeout=None, thread=False)\n--\n\n"
+                       "Wait for the exit (or, with thread=True, for the end of the thread too) up to\n"
+                       "timeout seconds. Returns the exit code, or None after the timeout.");
+
+static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"timeout", "thread", NULL};
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    PyObject *timeout = Py_None;
+    int thread = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Op:join", names, &timeout, &thread) ||
+        check_started(self) < 0) {
+        return NULL;
+    }
+    join_request join = {.handle = self->handle, .thread = thread};
+    if (core_deadline(timeout, &join.deadline) < 0) {
+        return NULL;
+    }
+    if (thread || fkl_actor_try_exit(self->handle, &join.record) != FKL_OK) {
+        fkl_err err = core_blocking(state, do_join, &join);
+        if (err == FKL_ETIMEDOUT) {
+            Py_RETURN_NONE;
+        }
+        if (err != FKL_OK) {
+            return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot join");
+        }
+    }
+    return exit_code(self);
+}
+
+static PyObject *actor_poll(actor_object *self, PyObject *unused) {
+    (void)unused;
+    return exit_code(self);
+}
+
+static PyObject *actor_sentinel(actor_object *self, PyObject *unused) {
+    (void)unused;
+    int fd;
+    if (check_started(self) < 0) {
+        return NULL;
+    }
+    fkl_err err = fkl_actor_sentinel(self->handle, &fd);
+    if (err != FKL_OK) {
+        return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot make a sentinel");
+    }
+    return PyLong_FromLong(fd);
+}
+
+// Ending
+
+static int code_argument(PyObject *arg, int *code) {
+    long number = PyLong_AsLong(arg);
+    if (number == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    *code = (int)number;
+    return 0;
+}
+
+static PyObject *actor_kill(actor_object *self, PyObject *arg) {
+    int code;
+    if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(fkl_actor_kill(self->handle, code));
+}
+
+static PyObject *actor_exit_now(actor_object *self, PyObject *arg) {
+    int code;
+    if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
+        return NULL;
+    }
+    bool published = fkl_actor_exit_now(self->handle, code);
+    fkl_actor_stop(self->handle); // what still unwinds must not wait for anybody
+    return PyBool_FromLong(published);
+}
+
+PyDoc_STRVAR(set_exit_doc, "set_exit(code, error=None)\n--\n\n"
+                           "What the exit record will say: an int, and a dict of plain data about the\n"
+                           "exception (keys type, message, trace …) or None.");
+
+static PyObject *actor_set_exit(actor_object *self, PyObject *args) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    int code;
+    PyObject *error = Py_None;
+    if (!PyArg_ParseTuple(args, "i|O:set_exit", &code, &error) || check_started(self) < 0) {
+        return NULL;
+    }
+    PyObject *packed = error == Py_None ? NULL : core_pack(state, error);
+    if (packed == NULL && error != Py_None) {
+        return NULL;
+    }
+    fkl_err err = fkl_actor_set_exit(self->handle, code, packed ? PyBytes_AS_STRING(packed) : NULL,
+                                     packed ? (size_t)PyBytes_GET_SIZE(packed) : 0);
+    Py_XDECREF(packed);
+    if (err != FKL_OK) {
+        return core_raise(state, err, "cannot record the exit");
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *actor_exit_error(actor_object *self, PyObject *unused) {
+    (void)unused;
+    fkl_exit record;
+    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK ||
+        record.error == NULL) {
+        Py_RETURN_NONE;
+    }
+    return core_unpack(core_state_of_type(Py_TYPE(self)), record.error, record.error_len);
+}
+
+PyDoc_STRVAR(throw_doc, "throw(exception)\n--\n\n"
+                        "Raise the exception object in the actor's own thread: at once in a wait of\n"
+                        "forkless, else at the next bytecode. A ProcessExit replaces an exception that\n"
+                        "was thrown and not yet raised; any other leaves it in place.");
+
+static PyObject *actor_throw(actor_object *self, PyObject *exception) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!PyExceptionInstance_Check(exception)) {
+        PyErr_Format(PyExc_TypeError, "throw() takes an exception object, not %R",
+                     (PyObject *)Py_TYPE(exception));
+        return NULL;
+    }
+    if (self->thrown == NULL || PyErr_GivenExceptionMatches(exception, state->process_exit)) {
+        Py_XSETREF(self->thrown, Py_NewRef(exception));
+    }
+    if (self->thread_ident != 0) {
+        PyThreadState_SetAsyncExc(self->thread_ident, (PyObject *)state->delivery_type);
+    }
+    if (self->handle != NULL) {
+        fkl_actor_interrupt(self->handle);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(run_doc, "run(function, *args)\n--\n\n"
+                      "Call function(*args) in this thread on behalf of the actor: current() is it.");
+
+static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t nargs) {
+    if (nargs < 1) {
+        PyErr_SetString(PyExc_TypeError, "run() needs a function");
+        return NULL;
+    }
+    if (check_started(self) < 0) {
+        return NULL;
+    }
+    fkl_actor *previous;
+    fkl_err err = fkl_actor_enter(self->handle, &previous);
+    if (err != FKL_OK) {
+        return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot enter an actor");
+    }
+    Py_INCREF(self); // current() borrows
+    PyObject *result = PyObject_Vectorcall(args[0], args + 1, (size_t)(nargs - 1), NULL);
+    fkl_actor_leave(previous);
+    Py_DECREF(self);
+    return result;
+}
+
+// Type
+
+static PyObject *actor_pid(actor_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(self->pid);
+}
+
+static PyObject *actor_thread_ident(actor_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(self->thread_ident);
+}
+
+static PyObject *actor_stopping(actor_object *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(self->handle != NULL && fkl_actor_stop_requested(self->handle));
+}
+
+static PyMethodDef actor_methods[] = {
+    {"start", (PyCFunction)(void (*)(void))actor_start, METH_VARARGS | METH_KEYWORDS, start_doc},
+    {"join", (PyCFunction)(void (*)(void))actor_join, METH_VARARGS | METH_KEYWORDS, join_doc},
+    {"poll", (PyCFunction)actor_poll, METH_NOARGS, "The exit code, or None while it lives."},
+    {"sentinel", (PyCFunction)actor_sentinel, METH_NOARGS,
+     "A file descriptor, readable once the actor has ended; the actor owns it."},
+    {"kill", (PyCFunction)actor_kill, METH_O,
+     "kill(code): publish the exit at once and end all waits. True if this call did it."},
+    {"exit_now", (PyCFunction)actor_exit_now, METH_O,
+     "exit_now(code): publish the exit at once. True if this call did it."},
+    {"set_exit", (PyCFunction)actor_set_exit, METH_VARARGS, set_exit_doc},
+    {"exit_error", (PyCFunction)actor_exit_error, METH_NOARGS,
+     "The dict about the exception that ended the actor, or None."},
+    {"throw", (PyCFunction)actor_throw, METH_O, throw_doc},
+    {"run", (PyCFunction)(void (*)(void))actor_run, METH_FASTCALL, run_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef actor_getset[] = {
+    {"pid", (getter)actor_pid, NULL, "The simulated process id.", NULL},
+    {"thread_ident", (getter)actor_thread_ident, NULL,
+     "threading.get_ident() of the actor's own thread; 0 when it does not run.", NULL},
+    {"stopping", (getter)actor_stopping, NULL, "Whether it was killed or asked to stop.", NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef actor_members[] = {
+    {"__dictoffset__", Py_T_PYSSIZET, offsetof(actor_object, dict), Py_READONLY, NULL},
+    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(actor_object, weakrefs), Py_READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot actor_slots[] = {
+    {Py_tp_doc, "A simulated process: a thread with a pid, a life cycle and an exit code."},
+    {Py_tp_new, actor_new},
+    {Py_tp_dealloc, actor_dealloc},
+    {Py_tp_traverse, actor_traverse},
+    {Py_tp_clear, actor_clear},
+    {Py_tp_methods, actor_methods},
+    {Py_tp_members, actor_members},
+    {Py_tp_getset, actor_getset},
+    {0, NULL},
+};
+
+static PyType_Spec actor_spec = {
+    .name = "forkless._core.Actor",
+    .basicsize = sizeof(actor_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = actor_slots,
+};
+
+static PyType_Slot delivery_slots[] = {
+    {Py_tp_doc, "Raises the exception that was thrown at the actor; no instance of it exists."},
+    {Py_tp_new, delivery_new},
+    {0, NULL},
+};
+
+static PyType_Spec delivery_spec = {
+    .name = "forkless._core.Delivery",
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = delivery_slots,
+};
+
+int core_actor_init(PyObject *module, core_state *state) {
+    state->next_pid = FIRST_PID;
+    state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
+    if (state->actor_type == NULL || PyModule_AddType(module, state->actor_type) < 0) {
+        return -1;
+    }
+    state->delivery_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &delivery_spec,
+                                                                    PyExc_BaseException);
+    return state->delivery_type == NULL ? -1 : 0;
+}

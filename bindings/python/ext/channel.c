@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// forkless._core.Channel: an fkl_channel that carries Python objects. Queues are thin layers on it.
+
+#include "state.h"
+
+typedef struct {
+    PyObject_HEAD
+    fkl_channel *channel;
+} channel_object;
+
+static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"capacity", NULL};
+    Py_ssize_t capacity = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n:Channel", names, &capacity)) {
+        return NULL;
+    }
+    channel_object *self = (channel_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    fkl_err err = fkl_channel_create(NULL, capacity > 0 ? (size_t)capacity : 0, &self->channel);
+    if (err != FKL_OK) {
+        Py_DECREF(self);
+        return core_raise(core_state_of_type(type), err, "cannot make a channel");
+    }
+    return (PyObject *)self;
+}
+
+static void channel_dealloc(channel_object *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    if (self->channel != NULL) {
+        fkl_channel_release(self->channel);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+typedef struct {
+    fkl_channel *channel;
+    fkl_msg *msg;
+    fkl_time deadline;
+} transfer;
+
+static fkl_err do_send(void *ctx) {
+    transfer *t = ctx;
+    return fkl_channel_send_until(t->channel, t->msg, t->deadline);
+}
+
+static fkl_err do_receive(void *ctx) {
+    transfer *t = ctx;
+    return fkl_channel_receive_until(t->channel, t->deadline, &t->msg);
+}
+
+static fkl_err do_poll(void *ctx) {
+    transfer *t = ctx;
+    return fkl_channel_poll_until(t->channel, t->deadline);
+}
+
+// (block=True, timeout=None) as in queue.Queue: the deadline, or -1 with an exception set.
+static int deadline_of(PyObject *block, PyObject *timeout, fkl_time *out) {
+    int blocks = block == NULL ? 1 : PyObject_IsTrue(block);
+    if (blocks < 0) {
+        return -1;
+    }
+    *out = FKL_NO_WAIT;
+    return blocks ? core_deadline(timeout, out) : 0;
+}
+
+static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t most) {
+    if (given < least || given > most) {
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments (%zd given)", name, least,
+                     most, given);
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(channel_put_doc,
+             "put(obj, block=True, timeout=None)\n--\n\n"
+             "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
+             "(seconds), ValueError when it is closed, and what pickling raises.");
+
+static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.channel = self->channel};
+    if (check_arity("put", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_encode(state, args[0], &t.msg) < 0) {
+        return NULL;
+    }
+    fkl_err err = fkl_channel_try_send(self->channel, t.msg);
+    if (err == FKL_EFULL && t.deadline != FKL_NO_WAIT) {
+        err = core_blocking(state, do_send, &t);
+    }
+    if (err == FKL_OK) {
+        Py_RETURN_NONE;
+    }
+    fkl_msg_destroy(t.msg);
+    if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
+        PyErr_SetNone(state->queue_full);
+        return NULL;
+    }
+    return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+}
+
+PyDoc_STRVAR(channel_get_doc,
+             "get(block=True, timeout=None)\n--\n\n"
+             "Take the oldest object. Raises queue.Empty when none arrives until the timeout\n"
+             "(seconds), EOFError when the channel is closed and empty, CorruptMessage when the\n"
+             "message is not what its codec says; the message is gone then.");
+
+static PyObject *channel_get(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.channel = self->channel};
+    fkl_err err = check_arity("get", nargs, 0, 2) < 0
+                      ? FKL_EINTR
+                      : fkl_channel_try_receive(self->channel, &t.msg);
+    if (err == FKL_EEMPTY) {
+        if (deadline_of(nargs > 0 ? args[0] : NULL, nargs > 1 ? args[1] : NULL, &t.deadline) < 0) {
+            return NULL;
+        }
+        if (t.deadline != FKL_NO_WAIT) {
+            err = core_blocking(state, do_receive, &t);
+        }
+    }
+    switch (err) {
+    case FKL_OK:
+        return core_decode(state, t.msg);
+    case FKL_EEMPTY:
+    case FKL_ETIMEDOUT:
+        PyErr_SetNone(state->queue_empty);
+        return NULL;
+    case FKL_ECLOSED:
+        PyErr_SetString(PyExc_EOFError, "the channel is closed and empty");
+        return NULL;
+    case FKL_EINTR:
+        return NULL;
+    default:
+        return core_raise(state, err, "cannot get an object");
+    }
+}
+
+PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
+                               "Whether an object is there, waiting for one up to timeout seconds\n"
+                               "(None: for ever). True also when the channel is closed.");
+
+static PyObject *channel_poll(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.channel = self->channel, .deadline = FKL_NO_WAIT};
+    if (check_arity("poll", nargs, 0, 1) < 0 ||
+        (nargs > 0 && core_deadline(args[0], &t.deadline) < 0)) {
+        return NULL;
+    }
+    if (fkl_channel_len(self->channel) > 0) {
+        Py_RETURN_TRUE;
+    }
+    fkl_err err = core_blocking(state, do_poll, &t);
+    if (err == FKL_EINTR) {
+        return NULL;
+    }
+    return PyBool_FromLong(err == FKL_OK);
+}
+
+PyDoc_STRVAR(channel_put_message_doc,
+             "put_message(payload, msgpack=True)\n--\n\n"
+             "Send bytes as they are: one msgpack value, or raw bytes. For peers written in C.");
+
+static PyObject *channel_put_message(channel_object *self, PyObject *const *args,
+                                     Py_ssize_t nargs) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    Py_buffer view;
+    if (check_arity("put_message", nargs, 1, 2) < 0) {
+        return NULL;
+    }
+    int msgpack = nargs > 1 ? PyObject_IsTrue(args[1]) : 1;
+    if (msgpack < 0 || PyObject_GetBuffer(args[0], &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    fkl_msg *msg;
+    fkl_err err = fkl_msg_create_copy(NULL, msgpack ? FKL_CODEC_MSGPACK : FKL_CODEC_RAW, view.buf,
+                                      (size_t)view.len, &msg);
+    PyBuffer_Release(&view);
+    if (err == FKL_OK) {
+        err = fkl_channel_try_send(self->channel, msg);
+        if (err != FKL_OK) {
+            fkl_msg_destroy(msg);
+        }
+    }
+    if (err == FKL_EFULL) {
+        PyErr_SetNone(state->queue_full);
+        return NULL;
+    }
+    if (err != FKL_OK) {
+        return core_raise(state, err, "cannot send a message");
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(channel_close_doc, "close()\n--\n\n"
+                                "Refuse further puts; what is in the channel can still be got.");
+
+static PyObject *channel_close(channel_object *self, PyObject *unused) {
+    (void)unused;
+    fkl_channel_close(self->channel);
+    Py_RETURN_NONE;
+}
+
+static PyObject *channel_closed(channel_object *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(fkl_channel_is_closed(self->channel));
+}
+
+static PyObject *channel_capacity(channel_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromSize_t(fkl_channel_capacity(self->channel));
+}
+
+static Py_ssize_t channel_len(channel_object *self) {
+    return (Py_ssize_t)fkl_channel_len(self->channel);
+}
+
+#define METHOD(name) (PyCFunction)(void (*)(void))channel_##name
+static PyMethodDef channel_methods[] = {
+    {"put", METHOD(put), METH_FASTCALL, channel_put_doc},
+    {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
+    {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
+    {"put_message", METHOD(put_message), METH_FASTCALL,
+     channel_put_message_doc},
+    {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef channel_getset[] = {
+    {"closed", (getter)channel_closed, NULL, "Whether close() was called.", NULL},
+    {"capacity", (getter)channel_capacity, NULL, "The bound, 0 for none.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot channel_slots[] = {
+    {Py_tp_doc, "Channel(capacity=0)\n--\n\nA queue of objects between actors; 0: no bound."},
+    {Py_tp_new, channel_new},
+    {Py_tp_dealloc, channel_dealloc},
+    {Py_tp_methods, channel_methods},
+    {Py_tp_getset, channel_getset},
+    {Py_sq_length, channel_len},
+    {0, NULL},
+};
+
+static PyType_Spec channel_spec = {
+    .name = "forkless._core.Channel",
+    .basicsize = sizeof(channel_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = channel_slots,
+};
+
+int core_channel_init(PyObject *module, core_state *state) {
+    state->channel_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &channel_spec, NULL);
+    return state->channel_type == NULL ? -1 : PyModule_AddType(module, state->channel_type);
+}

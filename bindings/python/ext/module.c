@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Set-up of forkless._core: the module state, its runtime, and the functions that belong to no type.
+
+#include "state.h"
+
+#include <unistd.h>
+
+PyDoc_STRVAR(module_doc, "The C core of forkless: actors, channels, semaphores and fast copies.");
+
+static PyObject *module_current(PyObject *module, PyObject *unused) {
+    (void)unused;
+    PyObject *actor = core_current(core_state_of(module));
+    return Py_NewRef(actor == NULL ? Py_None : actor);
+}
+
+static PyObject *module_getpid(PyObject *module, PyObject *unused) {
+    (void)unused;
+    PyObject *actor = core_current(core_state_of(module));
+    return actor == NULL ? PyLong_FromLong(getpid()) : PyObject_GetAttrString(actor, "pid");
+}
+
+// In the child of a real fork() the calling thread is all that is left: it acts for itself from now on.
+static PyObject *module_after_fork(PyObject *module, PyObject *unused) {
+    (void)module;
+    (void)unused;
+    fkl_actor_leave(NULL);
+    Py_RETURN_NONE;
+}
+
+static fkl_err do_sleep(void *ctx) {
+    return fkl_sleep_until(*(fkl_time *)ctx);
+}
+
+PyDoc_STRVAR(sleep_doc, "sleep(seconds)\n--\n\n"
+                        "As time.sleep(), but ends at once when the actor is told to.");
+
+static PyObject *module_sleep(PyObject *module, PyObject *seconds) {
+    core_state *state = core_state_of(module);
+    double number = PyFloat_AsDouble(seconds);
+    if (number == -1.0 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (number < 0.0) {
+        PyErr_SetString(PyExc_ValueError, "sleep length must be non-negative");
+        return NULL;
+    }
+    fkl_time deadline;
+    if (core_deadline(seconds, &deadline) < 0) {
+        return NULL;
+    }
+    fkl_err err = core_blocking(state, do_sleep, &deadline);
+    if (err == FKL_EINTR) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(copy_doc,
+             "copy(obj, handlers=None)\n--\n\n"
+             "A deep copy, as pickling and unpickling would give, for another actor.\n\n"
+             "Exact dict, list, tuple, set, frozenset and bytearray are copied with shared\n"
+             "references and cycles kept; numbers, str, bytes, None and the like are shared. For any\n"
+             "other object handlers is looked up by its exact type: 'share' (by reference),\n"
+             "'container' (a subclass of dict or list: copy.copy(), then the children in place), or\n"
+             "a callable that takes the object and returns its replacement. handlers[None] serves\n"
+             "types that are not listed; without it they are shared. With handlers=None an object\n"
+             "that is not plain data is a TypeError.");
+
+static PyObject *module_copy(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
+    (void)module;
+    if (nargs < 1 || nargs > 2 || (nargs == 2 && args[1] != Py_None && !PyDict_Check(args[1]))) {
+        PyErr_SetString(PyExc_TypeError, "copy() takes an object and, optionally, a dict");
+        return NULL;
+    }
+    if (nargs == 2 && args[1] != Py_None) {
+        return core_copy_with(args[0], args[1]);
+    }
+    PyObject *copy = core_copy_plain(args[0]);
+    if (copy == NULL && !PyErr_Occurred()) {
+        PyErr_SetString(PyExc_TypeError, "the object is not plain data");
+    }
+    return copy;
+}
+
+static PyObject *module_try_copy(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *obj, *otherwise;
+    if (!PyArg_ParseTuple(args, "OO:try_copy", &obj, &otherwise)) {
+        return NULL;
+    }
+    PyObject *copy = core_copy_plain(obj);
+    return copy == NULL && !PyErr_Occurred() ? Py_NewRef(otherwise) : copy;
+}
+
+static PyObject *module_pack(PyObject *module, PyObject *obj) {
+    return core_pack(core_state_of(module), obj);
+}
+
+static PyObject *module_unpack(PyObject *module, PyObject *data) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        return NULL;
+    }
+    PyObject *obj = core_unpack(core_state_of(module), view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    return obj;
+}
+
+static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"dumps", "loads", "rebuild_error", NULL};
+    core_state *state = core_state_of(module);
+    PyObject *dumps, *loads, *rebuild_error;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:configure", names, &dumps, &loads,
+                                     &rebuild_error)) {
+        return NULL;
+    }
+    Py_XSETREF(state->dumps, Py_NewRef(dumps));
+    Py_XSETREF(state->loads, Py_NewRef(loads));
+    Py_XSETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(throw_at_doc, "throw_at(thread_ident, exception_class)\n--\n\n"
+                           "Raise an instance of the class at the next bytecode of a thread. Returns\n"
+                           "whether there was such a thread.");
+
+static PyObject *module_throw_at(PyObject *module, PyObject *args) {
+    (void)module;
+    unsigned long ident;
+    PyObject *exception;
+    if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
+        return NULL;
+    }
+    return PyBool_FromLong(PyThreadState_SetAsyncExc(ident, exception));
+}
+
+static PyObject *module_counters(PyObject *module, PyObject *unused) {
+    (void)unused;
+    fkl_counters c;
+    fkl_runtime_counters(core_state_of(module)->runtime, &c);
+    return Py_BuildValue("{s:K,s:K,s:K}", "spawned", (unsigned long long)c.spawned, "live",
+                         (unsigned long long)c.live, "orphans", (unsigned long long)c.orphans);
+}
+
+static PyMethodDef module_methods[] = {
+    {"current", module_current, METH_NOARGS, "The actor of this thread, or None."},
+    {"getpid", module_getpid, METH_NOARGS, "The pid of this actor, or of the real process."},
+    {"after_fork", module_after_fork, METH_NOARGS,
+     "Let this thread act for the real process; for the child of a real fork."},
+    {"sleep", module_sleep, METH_O, sleep_doc},
+    {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
+    {"try_copy", module_try_copy, METH_VARARGS,
+     "try_copy(obj, otherwise): a copy of plain data, or `otherwise` for any other object."},
+    {"pack", module_pack, METH_O, "pack(obj): plain data as msgpack bytes."},
+    {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
+    {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
+     "Set the functions that carry other objects than plain data between actors."},
+    {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
+    {"counters", module_counters, METH_NOARGS,
+     "How many actors were spawned, live, and run on as orphans."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int add_exceptions(PyObject *module, core_state *state) {
+    state->process_exit = PyErr_NewExceptionWithDoc(
+        "forkless.ProcessExit",
+        "Unwinds a simulated process that called os._exit() or was terminated. Not an Exception, so\n"
+        "that ordinary handlers let it pass. args[0] is the exit code.",
+        PyExc_BaseException, NULL);
+    state->corrupt_message = PyErr_NewExceptionWithDoc(
+        "forkless.CorruptMessage",
+        "A message is not what its codec says: it was cut short, garbled, or sent by a program that\n"
+        "speaks another format. The message is lost; the queue it came from goes on.",
+        PyExc_ValueError, NULL);
+    if (PyModule_AddObjectRef(module, "ProcessExit", state->process_exit) < 0 ||
+        PyModule_AddObjectRef(module, "CorruptMessage", state->corrupt_message) < 0) {
+        return -1;
+    }
+    PyObject *queue = PyImport_ImportModule("queue");
+    if (queue == NULL) {
+        return -1;
+    }
+    state->queue_empty = PyObject_GetAttrString(queue, "Empty");
+    state->queue_full = PyObject_GetAttrString(queue, "Full");
+    Py_DECREF(queue);
+    return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
+}
+
+static int module_exec(PyObject *module) {
+    core_state *state = core_state_of(module);
+    state->interp = PyInterpreterState_Get();
+    fkl_err err = fkl_runtime_create(NULL, &state->runtime);
+    if (err != FKL_OK) {
+        core_raise(state, err, "cannot make a runtime");
+        return -1;
+    }
+    state->dumps = Py_NewRef(Py_None);
+    state->loads = Py_NewRef(Py_None);
+    state->rebuild_error = Py_NewRef(Py_None);
+    if (add_exceptions(module, state) < 0 ||
+        core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
+        core_semlock_init(module, state) < 0) {
+        return -1;
+    }
+    return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    core_state *state = core_state_of(module);
+    Py_VISIT(state->actor_type);
+    Py_VISIT(state->channel_type);
+    Py_VISIT(state->semlock_type);
+    Py_VISIT(state->delivery_type);
+    Py_VISIT(state->process_exit);
+    Py_VISIT(state->corrupt_message);
+    Py_VISIT(state->queue_empty);
+    Py_VISIT(state->queue_full);
+    Py_VISIT(state->dumps);
+    Py_VISIT(state->loads);
+    Py_VISIT(state->rebuild_error);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    core_state *state = core_state_of(module);
+    Py_CLEAR(state->actor_type);
+    Py_CLEAR(state->channel_type);
+    Py_CLEAR(state->semlock_type);
+    Py_CLEAR(state->delivery_type);
+    Py_CLEAR(state->process_exit);
+    Py_CLEAR(state->corrupt_message);
+    Py_CLEAR(state->queue_empty);
+    Py_CLEAR(state->queue_full);
+    Py_CLEAR(state->dumps);
+    Py_CLEAR(state->loads);
+    Py_CLEAR(state->rebuild_error);
+    return 0;
+}
+
+static void module_free(void *module) {
+    core_state *state = core_state_of((PyObject *)module);
+    module_clear((PyObject *)module);
+    // Orphans may still run: then the runtime stays until the process ends.
+    if (state->runtime != NULL && fkl_runtime_shutdown(state->runtime, FKL_NO_WAIT) == FKL_OK) {
+        (void)!fkl_runtime_destroy(state->runtime);
+    }
+    state->runtime = NULL;
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    // Objects that a foreign thread releases go through PyGILState, which knows one interpreter only.
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "forkless._core",
+    .m_doc = module_doc,
+    .m_size = sizeof(core_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&core_module);
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// forkless._core.SemLock: the type that multiprocessing.synchronize is built on, with the interface of
+// _multiprocessing.SemLock. All actors share one object, so there is no name, no handle to inherit and
+// no resource tracker. Uncontended operations neither enter the kernel nor release the GIL.
+
+#include "state.h"
+
+#include <limits.h>
+#include <stdatomic.h>
+
+enum { RECURSIVE_MUTEX = 0, SEMAPHORE = 1 };
+
+typedef struct {
+    PyObject_HEAD
+    fkl_sem *sem;
+    int kind;
+    int max_value;
+    // The thread that acquired last, and how often it is acquired in all. Written by the thread that
+    // holds the lock; for semaphores with several holders they mean what they mean in the standard
+    // library: the last one. Atomic because _count() and _is_mine() read them from other threads.
+    atomic_ulong owner;
+    atomic_int count;
+} semlock_object;
+
+static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"kind", "value", "maxvalue", "name", "unlink", NULL};
+    int kind, value, max_value, unlink = 1;
+    PyObject *name = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iii|Op:SemLock", names, &kind, &value,
+                                     &max_value, &name, &unlink)) {
+        return NULL;
+    }
+    if (kind != RECURSIVE_MUTEX && kind != SEMAPHORE) {
+        PyErr_SetString(PyExc_ValueError, "unrecognized kind");
+        return NULL;
+    }
+    semlock_object *self = (semlock_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->kind = kind;
+    self->max_value = max_value;
+    fkl_err err = fkl_sem_create(NULL, value, max_value, &self->sem);
+    if (err != FKL_OK) {
+        Py_DECREF(self);
+        return core_raise(core_state_of_type(type), err, "cannot make a semaphore");
+    }
+    return (PyObject *)self;
+}
+
+static void semlock_dealloc(semlock_object *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    if (self->sem != NULL) {
+        fkl_sem_release(self->sem);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static bool is_mine(semlock_object *self) {
+    return atomic_load_explicit(&self->count, memory_order_relaxed) > 0 &&
+           atomic_load_explicit(&self->owner, memory_order_relaxed) == PyThread_get_thread_ident();
+}
+
+static void note_acquired(semlock_object *self) {
+    // Relaxed: a thread compares only with its own id, which it stored itself.
+    atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+}
+
+typedef struct {
+    fkl_sem *sem;
+    fkl_time deadline;
+} acquisition;
+
+static fkl_err do_wait(void *ctx) {
+    acquisition *a = ctx;
+    return fkl_sem_wait_until(a->sem, a->deadline);
+}
+
+// 1 acquired, 0 not before the deadline, -1 with an exception set.
+static int acquire(semlock_object *self, bool block, PyObject *timeout) {
+    if (self->kind == RECURSIVE_MUTEX && is_mine(self)) {
+        atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+        return 1;
+    }
+    fkl_err err = fkl_sem_try_wait(self->sem);
+    if (err == FKL_EEMPTY && block) {
+        acquisition a = {.sem = self->sem};
+        if (core_deadline(timeout, &a.deadline) < 0) {
+            return -1;
+        }
+        if (a.deadline != FKL_NO_WAIT) {
+            err = core_blocking(core_state_of_type(Py_TYPE(self)), do_wait, &a);
+        }
+    }
+    switch (err) {
+    case FKL_OK:
+        note_acquired(self);
+        return 1;
+    case FKL_EEMPTY:
+    case FKL_ETIMEDOUT:
+        return 0;
+    case FKL_EINTR:
+        return -1;
+    default:
+        core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot acquire");
+        return -1;
+    }
+}
+
+PyDoc_STRVAR(acquire_doc, "acquire(block=True, timeout=None)\n--\n\n"
+                          "Take one unit, waiting up to timeout seconds; returns whether it did.");
+
+static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"block", "timeout", NULL};
+    int block = 1;
+    PyObject *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|pO:acquire", names, &block, &timeout)) {
+        return NULL;
+    }
+    int acquired = acquire(self, block, timeout);
+    return acquired < 0 ? NULL : PyBool_FromLong(acquired);
+}
+
+static int release(semlock_object *self) {
+    if (self->kind == RECURSIVE_MUTEX) {
+        if (!is_mine(self)) {
+            PyErr_SetString(PyExc_AssertionError,
+                            "attempt to release recursive lock not owned by thread");
+            return -1;
+        }
+        if (atomic_load_explicit(&self->count, memory_order_relaxed) > 1) {
+            atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
+            return 0;
+        }
+    }
+    // Before the post: afterwards the next holder counts itself.
+    atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
+    fkl_err err = fkl_sem_post(self->sem);
+    if (err == FKL_OK) {
+        return 0;
+    }
+    atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    PyErr_SetString(PyExc_ValueError, "semaphore or lock released too many times");
+    return -1;
+}
+
+static PyObject *semlock_release(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    if (release(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *semlock_enter(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    int acquired = acquire(self, true, Py_None);
+    return acquired < 0 ? NULL : PyBool_FromLong(acquired);
+}
+
+static PyObject *semlock_exit(semlock_object *self, PyObject *const *args, Py_ssize_t nargs) {
+    (void)args;
+    (void)nargs;
+    return semlock_release(self, NULL);
+}
+
+static PyObject *semlock_count(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromLong(atomic_load_explicit(&self->count, memory_order_relaxed));
+}
+
+static PyObject *semlock_is_mine(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    return PyBool_FromLong(is_mine(self));
+}
+
+static PyObject *semlock_get_value(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromLongLong(fkl_sem_value(self->sem));
+}
+
+static PyObject *semlock_is_zero(semlock_object *self, PyObject *unused) {
+    (void)unused;
+    return PyBool_FromLong(fkl_sem_value(self->sem) == 0);
+}
+
+// Actors share the object, so there is nothing to reset in a new one.
+static PyObject *semlock_after_fork(semlock_object *self, PyObject *unused) {
+    (void)self;
+    (void)unused;
+    Py_RETURN_NONE;
+}
+
+static PyObject *semlock_handle(semlock_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromVoidPtr(self->sem);
+}
+
+static PyObject *semlock_kind(semlock_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(self->kind);
+}
+
+static PyObject *semlock_max_value(semlock_object *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(self->max_value);
+}
+
+static PyObject *semlock_name(semlock_object *self, void *unused) {
+    (void)self;
+    (void)unused;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef semlock_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))semlock_acquire, METH_VARARGS | METH_KEYWORDS,
+     acquire_doc},
+    {"release", (PyCFunction)semlock_release, METH_NOARGS, "release()\n--\n\nGive one unit back."},
+    {"__enter__", (PyCFunction)semlock_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))semlock_exit, METH_FASTCALL, NULL},
+    {"_count", (PyCFunction)semlock_count, METH_NOARGS, "Acquisitions that are not released."},
+    {"_is_mine", (PyCFunction)semlock_is_mine, METH_NOARGS, "Whether this thread acquired last."},
+    {"_get_value", (PyCFunction)semlock_get_value, METH_NOARGS, "The value now."},
+    {"_is_zero", (PyCFunction)semlock_is_zero, METH_NOARGS, "Whether the value is 0."},
+    {"_after_fork", (PyCFunction)semlock_after_fork, METH_NOARGS, "Does nothing."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef semlock_getset[] = {
+    {"handle", (getter)semlock_handle, NULL, "A number that names the semaphore.", NULL},
+    {"kind", (getter)semlock_kind, NULL, "0: recursive mutex, 1: semaphore.", NULL},
+    {"maxvalue", (getter)semlock_max_value, NULL, "The upper bound of the value.", NULL},
+    {"name", (getter)semlock_name, NULL, "Always None: it is not a system object.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot semlock_slots[] = {
+    {Py_tp_doc, "SemLock(kind, value, maxvalue, name=None, unlink=True)\n--\n\n"
+                "A semaphore between actors, or a recursive mutex."},
+    {Py_tp_new, semlock_new},
+    {Py_tp_dealloc, semlock_dealloc},
+    {Py_tp_methods, semlock_methods},
+    {Py_tp_getset, semlock_getset},
+    {0, NULL},
+};
+
+static PyType_Spec semlock_spec = {
+    .name = "forkless._core.SemLock",
+    .basicsize = sizeof(semlock_object),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = semlock_slots,
+};
+
+int core_semlock_init(PyObject *module, core_state *state) {
+    state->semlock_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &semlock_spec, NULL);
+    if (state->semlock_type == NULL) {
+        return -1;
+    }
+    PyObject *max = PyLong_FromLong(INT_MAX);
+    int failed = max == NULL ||
+                 PyObject_SetAttrString((PyObject *)state->semlock_type, "SEM_VALUE_MAX", max) < 0;
+    Py_XDECREF(max);
+    return failed ? -1 : PyModule_AddType(module, state->semlock_type);
+}

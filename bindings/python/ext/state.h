@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The state of one copy of the extension module, and what its files call from each other. There is no
+// process-global state: every interpreter that imports the module has a runtime of its own.
+#ifndef FORKLESS_EXT_STATE_H
+#define FORKLESS_EXT_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <forkless/forkless.h>
+
+typedef struct core_state {
+    PyInterpreterState *interp;
+    fkl_runtime *runtime;
+    // Types
+    PyTypeObject *actor_type;
+    PyTypeObject *channel_type;
+    PyTypeObject *semlock_type;
+    PyTypeObject *delivery_type; // see actor.c: raises the exception that was thrown at an actor
+    // Exceptions
+    PyObject *process_exit;    // forkless.ProcessExit
+    PyObject *corrupt_message; // forkless.CorruptMessage
+    PyObject *queue_empty;     // queue.Empty
+    PyObject *queue_full;      // queue.Full
+    // Set from Python (configure): how objects that are not plain data cross between actors.
+    PyObject *dumps;         // dumps(obj) -> bytes-like
+    PyObject *loads;         // loads(bytes-like) -> obj
+    PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
+    int next_pid;            // guarded by the GIL (or the object lock of the module)
+} core_state;
+
+extern struct PyModuleDef core_module;
+
+static inline core_state *core_state_of(PyObject *module) {
+    return (core_state *)PyModule_GetState(module);
+}
+
+static inline core_state *core_state_of_type(PyTypeObject *type) {
+    return core_state_of(PyType_GetModuleByDef(type, &core_module));
+}
+
+// errors.c
+
+// Raises the Python exception for `err`; `what` says what was tried. Returns NULL.
+PyObject *core_raise(core_state *state, fkl_err err, const char *what);
+
+// Turns a timeout in seconds (None: for ever) into a deadline. Returns -1 with an exception set.
+int core_deadline(PyObject *timeout, fkl_time *out);
+
+// Runs `op(ctx)`, which may block, without the GIL; resumes it after signals that raise nothing, so
+// `op` must use an absolute deadline. Returns its result, or FKL_EINTR with an exception set when a
+// signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
+fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
+
+// actor.c
+
+int core_actor_init(PyObject *module, core_state *state);
+
+// The actor object of this thread, borrowed, or NULL (no error) outside of actors.
+PyObject *core_current(core_state *state);
+
+// Raises the exception that was thrown at the current actor, if there is one: -1, else 0.
+int core_raise_thrown(core_state *state);
+
+// Raises ProcessExit with the exit code of the current actor.
+void core_raise_process_exit(core_state *state);
+
+// channel.c, semlock.c
+
+int core_channel_init(PyObject *module, core_state *state);
+int core_semlock_init(PyObject *module, core_state *state);
+
+// convert.c
+
+// Encodes an object for another actor. Returns -1 with an exception set.
+int core_encode(core_state *state, PyObject *obj, fkl_msg **out);
+
+// Decodes and destroys a message. Returns NULL with an exception set.
+PyObject *core_decode(core_state *state, fkl_msg *msg);
+
+// Decodes a msgpack payload.
+PyObject *core_unpack(core_state *state, const void *data, size_t len);
+
+// Packs plain data as msgpack into a bytes object; TypeError for anything else.
+PyObject *core_pack(core_state *state, PyObject *obj);
+
+// copy.c
+
+// A copy of `obj` if it consists of plain data of exact built-in types; NULL without an exception if it does not, NULL with one on failure.
+PyObject *core_copy_plain(PyObject *obj);
+
+// copy(obj, handlers=None): see its docstring.
+PyObject *core_copy_with(PyObject *obj, PyObject *handlers);
+
+#endif

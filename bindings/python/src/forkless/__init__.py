@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""forkless: multiprocessing without processes.
+
+Importing this package registers the start method 'actor' in the standard multiprocessing. Each process
+started with it is a thread of this process that has its own pid, exit code, signal handlers and
+standard streams, and that shares nothing with others but what goes through queues. install() makes
+'fork', 'spawn' and 'forkserver' do the same, for programs that ask for those.
+"""
+
+from collections.abc import Callable
+
+from forkless import (
+    context as _context,  # noqa: F401  (registers the start method)
+)
+from forkless._core import CorruptMessage, ProcessExit, __version__
+from forkless.activation import install, is_installed, uninstall
+from forkless.actors import here as _here
+from forkless.isolation import isolate, local, when_imported
+from forkless.reduction import RemoteError, RemoteTraceback
+
+__all__ = [
+    "CorruptMessage",
+    "ProcessExit",
+    "RemoteError",
+    "RemoteTraceback",
+    "__version__",
+    "at_actor_exit",
+    "install",
+    "is_installed",
+    "isolate",
+    "local",
+    "uninstall",
+    "when_imported",
+]
+
+
+def at_actor_exit(function: Callable[[], object]) -> None:
+    """Call `function` when the simulated process that asks ends, however it ends, in its thread.
+
+    In the real process it has no effect; use atexit there.
+    """
+    _here().exit_functions.append(function)

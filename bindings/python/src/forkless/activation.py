@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Switching forkless on and off: which replacements are made when.
+
+Importing forkless registers the start method 'actor' and changes nothing else. The first process that
+is started with it activates the personality and the per-actor state of multiprocessing; install()
+does so too, and makes 'fork', 'spawn' and 'forkserver' run on actors.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from forkless import _core, personality, stdlib
+from forkless.patches import PatchSet
+
+__all__ = ["activate", "install", "is_installed", "uninstall"]
+
+_lock = threading.RLock()
+_base = PatchSet()
+_aliases = PatchSet()
+_fork_hook_registered = False
+
+
+def activate() -> None:
+    """Make the state of a process be that of the actor that asks. Idempotent."""
+    if _base:
+        return
+    with _lock:
+        if not _base:
+            stdlib.install(_base)
+            personality.install(_base)
+            _register_fork_hook()
+
+
+def _register_fork_hook() -> None:
+    global _fork_hook_registered
+    if not _fork_hook_registered and hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        _fork_hook_registered = True
+
+
+def install() -> None:
+    """Answer for the start methods 'fork', 'spawn' and 'forkserver' as well. Idempotent."""
+    from forkless import ansible, context
+
+    with _lock:
+        activate()
+        if not _aliases:
+            context.install_aliases(_aliases)
+        ansible.register()
+
+
+def uninstall() -> None:
+    """Take all replacements back. Raises RuntimeError while simulated processes live."""
+    with _lock:
+        counters = _core.counters()
+        if counters["live"] or counters["orphans"]:
+            raise RuntimeError(
+                f"{counters['live']} simulated processes live and {counters['orphans']} unwind; "
+                "join or terminate them before uninstall()"
+            )
+        _aliases.undo()
+        _base.undo()
+
+
+def is_installed() -> bool:
+    """Whether the standard start methods run on actors."""
+    return bool(_aliases)

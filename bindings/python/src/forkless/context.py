@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The start method 'actor', and its stand-ins for the others. Mirrors multiprocessing.context."""
+
+from __future__ import annotations
+
+from multiprocessing import context as mp
+from typing import Any
+
+from forkless import pool, queues, stdlib, synchronize
+from forkless.patches import PatchSet
+from forkless.popen import Popen, launch_like_fork
+from forkless.process import ActorProcess
+
+__all__ = ["ActorContext", "install_aliases"]
+
+
+class ActorContext(mp.BaseContext):
+    """What multiprocessing.get_context('actor') returns."""
+
+    _name = "actor"
+    Process = ActorProcess
+
+    def Lock(self) -> Any:
+        return synchronize.Lock(ctx=self)
+
+    def RLock(self) -> Any:
+        return synchronize.RLock(ctx=self)
+
+    def Condition(self, lock: Any = None) -> Any:
+        return synchronize.Condition(lock, ctx=self)
+
+    def Semaphore(self, value: int = 1) -> Any:
+        return synchronize.Semaphore(value, ctx=self)
+
+    def BoundedSemaphore(self, value: int = 1) -> Any:
+        return synchronize.BoundedSemaphore(value, ctx=self)
+
+    def Event(self) -> Any:
+        return synchronize.Event(ctx=self)
+
+    def Queue(self, maxsize: int = 0) -> Any:
+        return queues.Queue(maxsize, ctx=self)
+
+    def JoinableQueue(self, maxsize: int = 0) -> Any:
+        return queues.JoinableQueue(maxsize, ctx=self)
+
+    def SimpleQueue(self) -> Any:
+        return queues.SimpleQueue(ctx=self)
+
+    def Pool(
+        self,
+        processes: int | None = None,
+        initializer: Any = None,
+        initargs: Any = (),
+        maxtasksperchild: int | None = None,
+    ) -> Any:
+        return pool.Pool(processes, initializer, initargs, maxtasksperchild, context=self)
+
+
+stdlib.register("actor", ActorContext())
+
+
+def install_aliases(patches: PatchSet) -> None:
+    """Make 'fork', 'spawn' and 'forkserver' start actors, with the queues and locks of forkless."""
+    stdlib.alias(
+        patches,
+        {
+            "ForkProcess": launch_like_fork,
+            "SpawnProcess": Popen,
+            "ForkServerProcess": Popen,
+        },
+        {
+            "queues": {name: getattr(queues, name) for name in queues.__all__},
+            "synchronize": {name: getattr(synchronize, name) for name in synchronize.__all__},
+            "pool": {"Pool": pool.Pool},
+        },
+    )

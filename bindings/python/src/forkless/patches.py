@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes to modules that can be taken back in one call, in reverse order."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["PatchSet"]
+
+_MISSING = object()
+
+
+class PatchSet:
+    """A list of changes that were made, and how each is undone."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], object]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._undo)
+
+    def attribute(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute of a module or class; undone by restoring or deleting it."""
+        before = vars(owner).get(name, _MISSING)
+        setattr(owner, name, value)
+        if before is _MISSING:
+            self._undo.append(lambda: delattr(owner, name))
+        else:
+            self._undo.append(lambda: setattr(owner, name, before))
+
+    def item(self, mapping: Any, key: Any, value: Any) -> None:
+        """Set an item of a mapping."""
+        before = mapping.get(key, _MISSING)
+        mapping[key] = value
+        if before is _MISSING:
+            self._undo.append(lambda: mapping.pop(key, None))
+        else:
+            self._undo.append(lambda: mapping.__setitem__(key, before))
+
+    def code(self, function: types.FunctionType, replacement: types.FunctionType) -> None:
+        """Make `function` run the code of `replacement`, with the globals that it has.
+
+        For functions that others took a reference to when they were imported: setting the attribute
+        of their module would not reach those.
+        """
+        before = function.__code__
+        function.__code__ = replacement.__code__
+        self._undo.append(lambda: setattr(function, "__code__", before))
+
+    def defaults(self, function: types.FunctionType, values: tuple[Any, ...]) -> None:
+        """Replace the default arguments of `function`."""
+        before = function.__defaults__
+        function.__defaults__ = values
+        self._undo.append(lambda: setattr(function, "__defaults__", before))
+
+    def module_class(self, module: types.ModuleType, members: dict[str, Any]) -> None:
+        """Give `module` a subclass of its type with `members`, such as properties."""
+        before = type(module)
+        module.__class__ = type(before.__name__, (before,), members)
+        self._undo.append(lambda: setattr(module, "__class__", before))
+
+    def call_on_undo(self, function: Callable[[], object]) -> None:
+        """Run `function` at its place in the reverse order."""
+        self._undo.append(function)
+
+    def undo(self) -> None:
+        """Take everything back, the last change first."""
+        while self._undo:
+            self._undo.pop()()

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Personality: what a process may do to itself, an actor does to itself alone.
+
+The functions of `os`, `signal`, `sys`, `threading`, `time` and `atexit` that concern the calling process
+are replaced, once, by functions that act on the simulated process when one calls them and do what they
+always did otherwise. Code that took a reference to such a function before that keeps the original.
+"""
+
+from __future__ import annotations
+
+from forkless.patches import PatchSet
+from forkless.personality import ids, signals, streams, threads
+
+__all__ = ["install"]
+
+
+def install(patches: PatchSet) -> None:
+    """Make all replacements."""
+    threads.install(patches)
+    ids.install(patches)
+    signals.install(patches)
+    streams.install(patches)

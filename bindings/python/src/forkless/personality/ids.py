@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Process ids, groups, sessions, and the end of a process: the part of `os` that an actor has to itself.
+
+Differs from processes: os._exit() unwinds the thread, so that `finally` blocks run, while the exit
+code is published at once. Group and session ids of actors are numbers without a terminal behind them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from _thread import get_ident as _get_ident
+from typing import Any, NoReturn
+
+from forkless import _core
+from forkless.actors import FIRST_PID, Actor, find, here
+from forkless.patches import PatchSet
+
+__all__ = ["install"]
+
+
+def _no_such_process() -> ProcessLookupError:
+    return ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+
+
+def _target(pid: int) -> Actor | None:
+    """The actor that a pid argument names (0: the caller); None: it is the kernel's business."""
+    if pid == 0:
+        return _core.current()  # type: ignore[return-value]
+    if pid < FIRST_PID:
+        return None
+    actor = find(pid)
+    if actor is None:
+        raise _no_such_process()
+    return actor
+
+
+def install(patches: PatchSet) -> None:
+    """Replace the functions of `os`. Each does what it did for the real process."""
+    for function in (
+        *(_identity_functions(os)),
+        *(_group_functions(os)),
+        *(_ending_functions(os)),
+    ):
+        if hasattr(os, function.__name__):
+            patches.attribute(os, function.__name__, function)
+    patches.attribute(os, "getpid", _core.getpid)
+
+
+def _identity_functions(real_os: Any) -> list[Any]:
+    real_getppid = real_os.getppid
+
+    def getppid() -> int:
+        actor = _core.current()
+        return real_getppid() if actor is None else actor.ppid
+
+    return [getppid]
+
+
+def _group_functions(real_os: Any) -> list[Any]:
+    real_getpgid, real_getpgrp, real_getsid = real_os.getpgid, real_os.getpgrp, real_os.getsid
+    real_setpgid, real_setsid = real_os.setpgid, real_os.setsid
+
+    def getpgid(pid: int) -> int:
+        actor = _target(pid)
+        return real_getpgid(pid) if actor is None else actor.pgid
+
+    def getpgrp() -> int:
+        actor = _core.current()
+        return real_getpgrp() if actor is None else actor.pgid
+
+    def getsid(pid: int) -> int:
+        actor = _target(pid)
+        return real_getsid(pid) if actor is None else actor.sid
+
+    def setsid() -> None:
+        actor = _core.current()
+        if actor is None:
+            real_setsid()
+        elif actor.pgid == actor.pid:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        else:
+            actor.sid = actor.pgid = actor.pid
+
+    def setpgid(pid: int, pgrp: int) -> None:
+        actor = _target(pid)
+        if actor is None:
+            real_setpgid(pid, pgrp)
+        elif actor.sid == actor.pid:  # a session leader cannot change its group
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        else:
+            actor.pgid = pgrp or actor.pid
+
+    def setpgrp() -> None:
+        if _core.current() is None:
+            real_setpgid(0, 0)
+        else:
+            setpgid(0, 0)
+
+    return [getpgid, getpgrp, getsid, setsid, setpgid, setpgrp]
+
+
+def _ending_functions(real_os: Any) -> list[Any]:
+    real_exit, real_abort, real_waitpid = real_os._exit, real_os.abort, real_os.waitpid
+
+    def _exit(status: int) -> NoReturn:
+        actor = _core.current()
+        if actor is None:
+            real_exit(status)
+        end_now(actor, status & 0xFF)  # type: ignore[arg-type]
+
+    def abort() -> NoReturn:
+        actor = _core.current()
+        if actor is None:
+            real_abort()
+        end_now(actor, -signal.SIGABRT)  # type: ignore[arg-type]
+
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        actor = find(pid) if pid >= FIRST_PID else None
+        if actor is None:
+            return real_waitpid(pid, options)  # type: ignore[no-any-return]
+        if actor.parent is not here():
+            raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
+        code = actor.poll() if options & os.WNOHANG else actor.join()
+        if code is None:
+            return 0, 0
+        actor.reaped = True
+        return pid, -code if code < 0 else code << 8
+
+    return [_exit, abort, waitpid]
+
+
+def end_now(actor: Actor, code: int) -> NoReturn:
+    """End `actor` from within: publish its exit code and unwind all of its threads."""
+    actor.exit_now(code)
+    unwind(actor, code)
+    raise _core.ProcessExit(code)
+
+
+def unwind(actor: Actor, code: int) -> None:
+    """Raise ProcessExit in the threads of an actor, except for the calling one."""
+    me = _get_ident()
+    if actor.thread_ident != me:
+        actor.throw(_core.ProcessExit(code))
+    for ident in list(actor.helpers):
+        if ident != me:
+            _core.throw_at(ident, _core.ProcessExit)
+
+
+

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signals between simulated processes: the part of `signal`, os.kill and os.killpg.
+
+A signal whose action is the default one and deadly publishes the exit code at once and unwinds the
+actor's threads. A handler runs in the actor's own thread when the actor signals itself, and otherwise
+in a helper thread of the actor, because CPython runs no code in a given thread on demand; what the
+handler raises is raised in the actor's own thread.
+
+Differs from processes: stopping (SIGSTOP, SIGTSTP) has no effect; blocking waits of C code that knows
+nothing of forkless are not interrupted; os.kill(0, …) reaches actors of the group only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from _thread import get_ident, start_new_thread
+from collections.abc import Callable
+from typing import Any
+
+from forkless import _core
+from forkless.actors import FIRST_PID, Actor, find, group_members
+from forkless.patches import PatchSet
+from forkless.personality.ids import end_now, unwind
+
+__all__ = ["deliver", "install", "terminate"]
+
+_IGNORED_BY_DEFAULT = {
+    getattr(signal, name)
+    for name in ("SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
+    if hasattr(signal, name)
+}
+_UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
+
+_real_getsignal = signal.getsignal
+
+
+def terminate(actor: Actor, signum: int) -> None:
+    """End an actor as a deadly signal does. No effect when it has ended."""
+    if actor is _core.current() and get_ident() == actor.thread_ident:
+        end_now(actor, -signum)
+    if actor.kill(-signum):
+        unwind(actor, -signum)
+
+
+def _handler(actor: Actor, signum: int) -> Any:
+    """What an actor does on a signal: its own setting, or else that of the real process."""
+    if signum in _UNCATCHABLE:
+        return signal.SIG_DFL
+    return actor.handlers.get(signum, None) or _real_getsignal(signum) or signal.SIG_DFL
+
+
+def deliver(actor: Actor, signum: int) -> None:
+    """Send a signal to an actor that lives."""
+    handler = _handler(actor, signum)
+    if handler == signal.SIG_IGN:
+        return
+    if handler == signal.SIG_DFL:
+        if signum not in _IGNORED_BY_DEFAULT:
+            terminate(actor, signum)
+    elif actor is _core.current() and get_ident() == actor.thread_ident:
+        handler(signum, None)
+    elif handler is signal.default_int_handler:
+        actor.throw(KeyboardInterrupt())
+    else:
+        start_new_thread(actor.run, (_run_handler, actor, handler, signum))
+
+
+def _run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+    import sys
+
+    try:
+        handler(signum, sys._current_frames().get(actor.thread_ident))
+    except BaseException as error:
+        actor.throw(error)
+
+
+def install(patches: PatchSet) -> None:
+    """Replace the functions of `os` and `signal`."""
+    for owner, functions in (
+        (os, _kill_functions()),
+        (signal, _handler_functions() + _timer_functions() + _self_functions()),
+    ):
+        for function in functions:
+            if hasattr(owner, function.__name__):
+                patches.attribute(owner, function.__name__, function)
+
+
+def _check(signum: int) -> None:
+    if signum and signum not in signal.valid_signals():
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+
+def _kill_functions() -> list[Any]:
+    real_kill, real_killpg = os.kill, os.killpg
+
+    def kill(pid: int, sig: int) -> None:
+        actor = _core.current()
+        if pid >= FIRST_PID:
+            target = find(pid)
+            if target is None:
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            _check(sig)
+            if sig and target.poll() is None:
+                deliver(target, sig)
+        elif pid == 0 and actor is not None:
+            killpg(actor.pgid, sig)
+        elif pid <= -FIRST_PID:
+            killpg(-pid, sig)
+        else:
+            real_kill(pid, sig)
+
+    def killpg(pgid: int, sig: int) -> None:
+        actor = _core.current()
+        if pgid == 0 and actor is not None:
+            pgid = actor.pgid
+        if pgid < FIRST_PID and (actor is None or pgid != actor.pgid):
+            real_killpg(pgid, sig)
+            return
+        _check(sig)
+        members = group_members(pgid)
+        if not members:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        if sig:
+            for member in sorted(members, key=lambda m: m is actor):  # the caller last
+                deliver(member, sig)
+
+    return [kill, killpg]
+
+
+def _handler_functions() -> list[Any]:
+    real_signal = signal.signal
+
+    def set_handler(signalnum: int, handler: Any) -> Any:
+        actor = _core.current()
+        if actor is None:
+            return real_signal(signalnum, handler)
+        if get_ident() != actor.thread_ident:
+            raise ValueError("signal only works in main thread of the main interpreter")
+        if signalnum not in signal.valid_signals():
+            raise ValueError("signal number out of range")
+        if signalnum in _UNCATCHABLE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        if not callable(handler) and handler not in (signal.SIG_IGN, signal.SIG_DFL):
+            raise TypeError(
+                "signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object"
+            )
+        before = getsignal(signalnum)
+        actor.handlers[signalnum] = handler
+        return before
+
+    def getsignal(signalnum: int) -> Any:
+        actor = _core.current()
+        if actor is None or signalnum not in actor.handlers:
+            return _real_getsignal(signalnum)
+        handler = actor.handlers[signalnum]
+        return signal.Handlers(handler) if isinstance(handler, int) else handler
+
+    set_handler.__name__ = "signal"
+    return [set_handler, getsignal]
+
+
+def _self_functions() -> list[Any]:
+    real_raise_signal = signal.raise_signal
+
+    def raise_signal(signum: int) -> None:
+        actor = _core.current()
+        if actor is None:
+            real_raise_signal(signum)
+        else:
+            _check(signum)
+            deliver(actor, signum)  # type: ignore[arg-type]
+
+    return [raise_signal]
+
+
+class _Alarm:
+    """One actor's ITIMER_REAL: a thread that sleeps until the time has come, or it is replaced."""
+
+    def __init__(self, actor: Actor, seconds: float, interval: float) -> None:
+        import time
+
+        self.actor = actor
+        self.interval = interval
+        self.due = time.monotonic() + seconds
+        self._cancelled = threading.Event()
+        # Started outside of the actor: a request to end the actor must not end the wait with an
+        # exception, and the alarm does not count among the actor's threads.
+        _start_in_main(self._run)
+
+    def remaining(self) -> float:
+        import time
+
+        return max(self.due - time.monotonic(), 1e-6)
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def _run(self) -> None:
+        while not self._cancelled.wait(self.remaining()):
+            if self.actor.poll() is not None:
+                return
+            if not self.interval:
+                self.actor.timer = None
+            self.due += self.interval
+            deliver(self.actor, signal.SIGALRM)
+            if not self.interval:
+                return
+
+
+_real_start_new_thread = start_new_thread
+
+
+def _start_in_main(function: Callable[[], None]) -> None:
+    _real_start_new_thread(function, ())
+
+
+def _timer_functions() -> list[Any]:
+    import math
+
+    real_alarm, real_setitimer, real_getitimer = signal.alarm, signal.setitimer, signal.getitimer
+
+    def setitimer(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
+        actor: Any = _core.current()
+        if actor is None or which != signal.ITIMER_REAL:
+            return real_setitimer(which, seconds, interval)
+        if seconds < 0 or interval < 0:
+            raise signal.ItimerError(errno.EINVAL, os.strerror(errno.EINVAL))
+        before = getitimer(which)
+        if actor.timer is not None:
+            actor.timer.cancel()
+        actor.timer = _Alarm(actor, seconds, interval) if seconds else None
+        return before
+
+    def getitimer(which: int) -> tuple[float, float]:
+        actor: Any = _core.current()
+        if actor is None or which != signal.ITIMER_REAL:
+            return real_getitimer(which)
+        timer = actor.timer
+        return (0.0, 0.0) if timer is None else (timer.remaining(), timer.interval)
+
+    def alarm(seconds: int) -> int:
+        if _core.current() is None:
+            return real_alarm(seconds)
+        return math.ceil(setitimer(signal.ITIMER_REAL, seconds)[0])
+
+    return [setitimer, getitimer, alarm]
+
+

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Threads of a simulated process: who they belong to, its main thread, time.sleep and atexit.
+
+A thread that an actor starts acts for the actor: it sees the actor's pid, streams and handlers, and is
+unwound when the actor is killed.
+"""
+
+from __future__ import annotations
+
+import _thread
+import atexit
+import threading
+import time
+from typing import Any
+
+from forkless import _core
+from forkless.actors import Actor
+from forkless.patches import PatchSet
+
+__all__ = ["MainThread", "enter", "install", "join_helpers", "leave"]
+
+
+class MainThread(threading.Thread):
+    """What threading.main_thread() and current_thread() return in an actor."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__(name="MainThread", daemon=False)
+        self._actor = actor
+        self._started.set()  # type: ignore[attr-defined]
+        self._ident = _thread.get_ident()
+        self._native_id = threading.get_native_id()
+
+    def is_alive(self) -> bool:
+        return self._actor.thread_ident != 0
+
+    def join(self, timeout: float | None = None) -> None:
+        if self._ident == _thread.get_ident():
+            raise RuntimeError("cannot join current thread")
+        self._actor.join(timeout, thread=True)
+
+
+def enter(actor: Actor) -> None:
+    """Make the calling thread the main thread of `actor`."""
+    thread = MainThread(actor)
+    actor.main_thread = thread
+    with threading._active_limbo_lock:  # type: ignore[attr-defined]
+        threading._active[thread._ident] = thread  # type: ignore[attr-defined]
+
+
+def leave(actor: Actor) -> None:
+    """Forget the main thread of an actor that ends."""
+    actor.main_thread = None
+    with threading._active_limbo_lock:  # type: ignore[attr-defined]
+        threading._active.pop(_thread.get_ident(), None)  # type: ignore[attr-defined]
+
+
+def join_helpers(actor: Actor) -> None:
+    """Wait for the threads of an actor that are not daemons, as a process does before it exits."""
+    while True:
+        threads = [threading._active.get(ident) for ident in list(actor.helpers)]  # type: ignore[attr-defined]
+        waiting = [t for t in threads if t is not None and not t.daemon]
+        if not waiting:
+            return
+        for thread in waiting:
+            thread.join()
+
+
+def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
+    actor.run(_call_helper, actor, function, args, kwargs)
+
+
+def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
+    ident = _thread.get_ident()
+    actor.helpers.add(ident)
+    try:
+        function(*args, **kwargs)
+    except _core.ProcessExit:
+        pass  # the actor has ended
+    finally:
+        actor.helpers.discard(ident)
+
+
+def _inheriting(original: Any) -> Any:
+    """A way to start threads, made to pass on whom the starting thread acts for."""
+
+    def start_new_thread(function: Any, *rest: Any, **options: Any) -> Any:
+        actor = _core.current()
+        if actor is None:
+            return original(function, *rest, **options)
+        args, kwargs, rest = (rest[0] if rest else ()), (rest[1] if len(rest) > 1 else {}), rest[2:]
+        if not callable(function):
+            raise TypeError("first arg must be callable")
+        if not isinstance(args, tuple):
+            raise TypeError("2nd arg must be a tuple")
+        if original is _real_start_joinable_thread:
+            return original(lambda: _run_helper(actor, function, (), {}), **options)
+        return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
+
+    return start_new_thread
+
+
+_real_start_joinable_thread = getattr(_thread, "start_joinable_thread", None)
+
+
+def install(patches: PatchSet) -> None:
+    """Replace the functions of `threading`, `_thread`, `time` and `atexit`."""
+    for owner, name in (
+        (_thread, "start_new_thread"),
+        (_thread, "start_new"),
+        (_thread, "start_joinable_thread"),
+        (threading, "_start_new_thread"),
+        (threading, "_start_joinable_thread"),
+    ):
+        if hasattr(owner, name):
+            patches.attribute(owner, name, _inheriting(getattr(owner, name)))
+    patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
+    patches.attribute(time, "sleep", _sleep_function(time.sleep))
+    for function in _atexit_functions():
+        patches.attribute(atexit, function.__name__, function)
+
+
+def _main_thread_function(original: Any) -> Any:
+    def main_thread() -> threading.Thread:
+        """The main thread of this process, simulated or not."""
+        actor = _core.current()
+        return actor and actor.main_thread or original()  # type: ignore[no-any-return]
+
+    return main_thread
+
+
+def _sleep_function(original: Any) -> Any:
+    def sleep(seconds: float, /) -> None:
+        """Delay execution; ends early, with an exception, when the simulated process is ended."""
+        if _core.current() is None:
+            original(seconds)
+        else:
+            _core.sleep(seconds)
+
+    return sleep
+
+
+def _atexit_functions() -> list[Any]:
+    real_register, real_unregister = atexit.register, atexit.unregister
+
+    def register(func: Any, /, *args: Any, **kwargs: Any) -> Any:
+        actor: Any = _core.current()
+        if actor is None:
+            return real_register(func, *args, **kwargs)
+        actor.atexit_functions.append((func, args, kwargs))
+        return func
+
+    def unregister(func: Any, /) -> None:
+        actor: Any = _core.current()
+        if actor is None:
+            real_unregister(func)
+        else:
+            actor.atexit_functions[:] = [f for f in actor.atexit_functions if f[0] != func]
+
+    return [register, unregister]

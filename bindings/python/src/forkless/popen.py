@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parent's handle on a simulated process. Mirrors multiprocessing.popen_fork."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing import context as mp_context
+from typing import Any
+
+from forkless.actors import Actor, here
+from forkless.personality import signals
+from forkless.process import bootstrap, copy_process
+
+__all__ = ["Popen", "launch_like_fork"]
+
+
+class _DuplicatedDescriptor:
+    """What reduction.DupFd() returns while a process is started: the child's own descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def detach(self) -> int:
+        return self.fd
+
+
+class Popen:
+    """A started process: its pid, its exit code, and ways to end it."""
+
+    method = "actor"
+    DupFd = _DuplicatedDescriptor
+
+    def __init__(self, process_obj: Any, like_fork: bool = False) -> None:
+        from forkless.activation import activate
+
+        activate()
+        self.returncode: int | None = None
+        self.sentinel = None  # made when BaseProcess.sentinel is read
+        mp_context.set_spawning_popen(self)
+        try:
+            child = copy_process(process_obj, like_fork)
+        finally:
+            mp_context.set_spawning_popen(None)
+        parent = here()
+        self._actor = actor = Actor(parent, child)
+        actor.parent_process = _parent_object(parent)
+        self.pid = actor.pid
+        actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+
+    def make_sentinel(self) -> int:
+        """A descriptor that becomes readable when the process has ended."""
+        return self._actor.sentinel()  # type: ignore[no-any-return]
+
+    def duplicate_for_child(self, fd: int) -> int:
+        return os.dup(fd)
+
+    def poll(self, flag: int = os.WNOHANG) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._actor.poll()
+            self._actor.reaped = self.returncode is not None
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        if self.returncode is None:
+            self.returncode = self._actor.join(timeout)
+            self._actor.reaped = self.returncode is not None
+        return self.returncode
+
+    def _send_signal(self, signum: int) -> None:
+        if self.poll() is None:
+            signals.deliver(self._actor, signum)
+
+    def terminate(self) -> None:
+        self._send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._send_signal(signal.SIGKILL)
+
+    def interrupt(self) -> None:
+        self._send_signal(signal.SIGINT)
+
+    def close(self) -> None:
+        pass  # the sentinel is the actor's, and goes with it
+
+    @property
+    def exit_error(self) -> Any:
+        """What the exit record says about the exception that ended the process, or None."""
+        return self._actor.exit_error()
+
+
+def _parent_object(parent: Any) -> Any:
+    from forkless.process import ParentProcess
+
+    name = parent.process.name if parent.process is not None else "MainProcess"
+    return ParentProcess(name, parent)
+
+
+def launch_like_fork(process_obj: Any) -> Popen:
+    """Popen for the alias of 'fork': what cannot be copied is shared."""
+    return Popen(process_obj, like_fork=True)

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens in the thread of a simulated process, and how its process object comes to be.
+
+Mirrors multiprocessing.process and popen_spawn_posix. Differs: the child gets a copy of the process
+object that is made in the parent while start() runs, so what cannot be copied fails there; functions
+travel by reference, because code is shared.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from multiprocessing import process as mp
+from multiprocessing import util
+from typing import Any
+
+from forkless import _core, isolation, stdlib
+from forkless.actors import MAIN, Actor
+from forkless.personality import streams, threads
+from forkless.reduction import dumps, error_record, loads
+
+__all__ = ["ActorProcess", "bootstrap", "copy_process"]
+
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, type)
+_NOT_PLAIN = object()
+
+
+class ActorProcess(mp.BaseProcess):
+    """Process of the start method 'actor'."""
+
+    _start_method = "actor"
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        from forkless.popen import Popen
+
+        return Popen(process_obj)
+
+
+class ParentProcess(mp.BaseProcess):
+    """What parent_process() returns in an actor."""
+
+    def __init__(self, name: str, actor: Any) -> None:
+        self._identity = ()
+        self._name = name
+        self._actor = actor
+        self._pid = actor.pid
+        self._parent_pid = None
+        self._popen = None
+        self._closed = False
+        self._config: dict[str, Any] = {}
+
+    def is_alive(self) -> bool:
+        return self._actor is MAIN or self._actor.poll() is None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end of the parent; that of the real process ends everything."""
+        if self._actor is MAIN:
+            _core.sleep(1e10 if timeout is None else max(timeout, 0.0))
+        else:
+            self._actor.join(timeout)
+
+    @property
+    def sentinel(self) -> int:
+        if self._actor is MAIN:
+            return _never_readable()
+        return self._actor.sentinel()  # type: ignore[no-any-return]
+
+    @property
+    def ident(self) -> int:
+        return self._pid  # type: ignore[no-any-return]
+
+    pid = ident
+
+
+_never: tuple[int, int] | None = None
+
+
+def _never_readable() -> int:
+    """A descriptor that becomes readable when the real process ends, hence never."""
+    global _never
+    if _never is None:
+        import os
+
+        _never = os.pipe()
+    return _never[0]
+
+
+# Copying
+
+
+def copy_process(process_obj: Any, like_fork: bool) -> Any:
+    """The child's copy of a process object.
+
+    With `like_fork`, what cannot be copied is shared; otherwise it raises what pickling raises.
+    """
+    clone = isolation.process_hook(type(process_obj))
+    if clone is not None:
+        return clone(process_obj)
+    if not like_fork and _pickles_itself(type(process_obj)):
+        return loads(_dumps(process_obj, process_obj))
+    child = type(process_obj).__new__(type(process_obj))
+    state = dict(vars(process_obj))
+    ours = {
+        "_target": _copy_target(state.pop("_target", None), process_obj, like_fork),
+        "_config": dict(state.pop("_config", {})),
+    }
+    copied = _core.try_copy(state, _NOT_PLAIN)
+    if copied is _NOT_PLAIN:
+        copied = _copy_state(state, process_obj, like_fork)
+    vars(child).update(copied, **ours)
+    return child
+
+
+def _pickles_itself(cls: Any) -> bool:
+    return (
+        cls.__reduce_ex__ is not object.__reduce_ex__
+        or cls.__reduce__ is not object.__reduce__
+        or cls.__getstate__ is not object.__getstate__
+        or hasattr(cls, "__setstate__")
+    )
+
+
+def _copy_target(target: Any, process_obj: Any, like_fork: bool) -> Any:
+    if target is None or isinstance(target, _FUNCTIONS):
+        return target
+    return _copy_by_pickle(target, process_obj, like_fork)
+
+
+def _copy_state(state: dict[str, Any], process_obj: Any, like_fork: bool) -> dict[str, Any]:
+    try:
+        return loads(_dumps(state, process_obj))  # type: ignore[no-any-return]
+    except Exception:
+        if not like_fork:
+            raise
+    copied: dict[str, Any] = {}
+    for name, value in state.items():
+        if name == "_args":
+            copied[name] = tuple(_copy_by_pickle(v, process_obj, True) for v in value)
+        elif name == "_kwargs":
+            copied[name] = {k: _copy_by_pickle(v, process_obj, True) for k, v in value.items()}
+        else:
+            copied[name] = _copy_by_pickle(value, process_obj, True)
+    return copied
+
+
+def _copy_by_pickle(value: Any, process_obj: Any, like_fork: bool) -> Any:
+    copied = _core.try_copy(value, _NOT_PLAIN)
+    if copied is not _NOT_PLAIN:
+        return copied
+    try:
+        return loads(_dumps(value, process_obj))
+    except Exception:
+        if like_fork:
+            return value
+        raise
+
+
+def _dumps(value: Any, process_obj: Any) -> Any:
+    try:
+        return dumps(value)
+    except Exception as error:
+        error.add_note(
+            f"while starting {process_obj._name!r}: a simulated process gets copies of its arguments, "
+            "so they must be picklable, as with the start method 'spawn'"
+        )
+        raise
+
+
+# Running
+
+
+def bootstrap(actor: Actor) -> None:
+    """The whole life of an actor, in its thread."""
+    try:
+        threads.enter(actor)
+        code, error = _run(actor, actor.process)
+        actor.set_exit(code, error)
+    except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
+        actor.exit_now(exit_.args[0] if exit_.args else 0)
+    finally:
+        _release(actor)
+
+
+def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
+    """Run the process and its exit functions: its exit code, and what raised."""
+    code, error = 1, None
+    try:
+        try:
+            util.info("child process calling self.run()")
+            process_obj.run()
+            code = 0
+        finally:
+            if not actor.stopping:
+                _exit_functions(actor)
+    except SystemExit as exit_:
+        code = _system_exit_code(exit_)
+    except _core.ProcessExit as exit_:
+        return (exit_.args[0] if exit_.args else 0), None
+    except BaseException as failure:
+        error = _report(process_obj, failure)
+    threads.join_helpers(actor)
+    util.info("process exiting with exitcode %d", code)
+    streams.flush(actor)
+    return code, error
+
+
+def _system_exit_code(exit_: SystemExit) -> int:
+    if exit_.code is None:
+        return 0
+    if isinstance(exit_.code, int):
+        return exit_.code & 0xFF  # what the kernel keeps of it
+    sys.stderr.write(f"{exit_.code}\n")
+    return 1
+
+
+def _report(process_obj: Any, failure: BaseException) -> dict[str, Any]:
+    import traceback
+
+    try:
+        sys.stderr.write(f"Process {process_obj.name}:\n")
+        traceback.print_exception(failure)
+    except (AttributeError, OSError, ValueError):
+        pass  # the actor has closed or replaced its stderr
+    return error_record(failure)
+
+
+def _exit_functions(actor: Actor) -> None:
+    """What multiprocessing and atexit do when a process ends by itself."""
+    while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
+        function, args, kwargs = actor.atexit_functions.pop()
+        function(*args, **kwargs)
+    stdlib.own_finalizers(actor, 0)
+    for child in mp.active_children():
+        if child.daemon:
+            child._popen.terminate()  # type: ignore[attr-defined]
+    for child in mp.active_children():
+        child.join()
+    stdlib.own_finalizers(actor)
+
+
+def _release(actor: Actor) -> None:
+    """Let go of what the actor held, however it ended."""
+    import traceback
+
+    while actor.exit_functions:
+        try:
+            actor.exit_functions.pop()()
+        except Exception:
+            traceback.print_exc(file=MAIN.streams.get("stderr"))
+    if actor.timer is not None:
+        actor.timer.cancel()
+    streams.close(actor)
+    actor.locals.clear()
+    actor.handlers.clear()
+    threads.leave(actor)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one module that reaches into private parts of the standard library's multiprocessing.
+
+Checked on CPython 3.11, 3.12 and 3.13. What is used:
+
+- ``multiprocessing.process``: the globals ``_current_process``, ``_children``, ``_process_counter``, the
+  functions ``current_process``, ``parent_process``, the methods ``is_alive``, ``ident``, ``sentinel`` and
+  ``__repr__`` of ``BaseProcess``, and ``_exitcode_to_name``;
+- ``multiprocessing.util``: ``_finalizer_registry``, ``Finalize.__call__``'s defaults, ``Finalize._pid``;
+- ``multiprocessing.context``: ``_concrete_contexts``, ``DefaultContext.get_all_start_methods``;
+- ``multiprocessing.pool.Pool`` and the classes of ``queues`` and ``synchronize``, as module attributes.
+
+Functions are changed in place (their code is replaced), because other modules took references to them
+at import. Their new code runs with the globals of the module that they belong to, where
+``_forkless_here`` is put.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from multiprocessing import context, process, util
+from typing import Any
+
+from forkless import _core
+from forkless.actors import MAIN, Actor, here
+from forkless.patches import PatchSet
+
+__all__ = ["install", "own_finalizers"]
+
+_main_process = process.current_process()
+MAIN.process = _main_process
+
+
+class _Children:
+    """Stands for the set of children: those of the calling process."""
+
+    def add(self, child: Any) -> None:
+        here().children.add(child)
+
+    def discard(self, child: Any) -> None:
+        here().children.discard(child)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(here().children)
+
+    def __len__(self) -> int:
+        return len(here().children)
+
+    def __contains__(self, child: object) -> bool:
+        return child in here().children
+
+
+class _Counter:
+    """Stands for the counter that numbers the children of the calling process."""
+
+    def __iter__(self) -> _Counter:
+        return self
+
+    def __next__(self) -> int:
+        return next(here().process_counter)
+
+
+class _CurrentProcess:
+    """Stands for the process object of the calling process; functions that compare it are replaced."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(here().process, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(here().process, name, value)
+
+
+# The following functions are never called as they stand here: their code is. Every global name in
+# them is looked up in multiprocessing.process (`process`, `os`, …).
+#
+# ruff: noqa: F821
+
+
+def _current_process_code():  # type: ignore[no-untyped-def]
+    return _forkless_here().process  # type: ignore[name-defined]
+
+
+def _parent_process_code():  # type: ignore[no-untyped-def]
+    here = _forkless_here()  # type: ignore[name-defined]
+    return here.parent_process or _parent_process  # type: ignore[name-defined]
+
+
+def _is_alive_code(self):  # type: ignore[no-untyped-def]
+    self._check_closed()
+    if self is _forkless_here().process:  # type: ignore[name-defined]
+        return True
+    assert self._parent_pid == os.getpid(), "can only test a child process"
+    if self._popen is None:
+        return False
+    if self._popen.poll() is None:
+        return True
+    _children.discard(self)  # type: ignore[name-defined]
+    return False
+
+
+def _ident_code(self):  # type: ignore[no-untyped-def]
+    self._check_closed()
+    if self is _forkless_here().process:  # type: ignore[name-defined]
+        return os.getpid()
+    return self._popen and self._popen.pid
+
+
+def _sentinel_code(self):  # type: ignore[no-untyped-def]
+    self._check_closed()
+    try:
+        sentinel = self._sentinel
+    except AttributeError:
+        raise ValueError("process not started") from None
+    if sentinel is None:  # not made before somebody asks
+        sentinel = self._sentinel = self._popen.make_sentinel()
+    return sentinel
+
+
+def _repr_code(self):  # type: ignore[no-untyped-def]
+    exitcode = None
+    if self is _forkless_here().process:  # type: ignore[name-defined]
+        status = "started"
+    elif self._closed:
+        status = "closed"
+    elif self._parent_pid != os.getpid():
+        status = "unknown"
+    elif self._popen is None:
+        status = "initial"
+    else:
+        exitcode = self._popen.poll()
+        status = "started" if exitcode is None else "stopped"
+    words = [type(self).__name__, f"name={self._name!r}"]
+    if self._popen is not None:
+        words.append(f"pid={self._popen.pid}")
+    words += [f"parent={self._parent_pid}", status]
+    if exitcode is not None:
+        words.append(f"exitcode={_exitcode_to_name.get(exitcode, exitcode)}")  # type: ignore[name-defined]
+    if self.daemon:
+        words.append("daemon")
+    return f"<{' '.join(words)}>"
+
+
+def _start_methods_code(self):  # type: ignore[no-untyped-def]
+    methods = _forkless_start_methods(self)  # type: ignore[name-defined]
+    return methods if "actor" in methods else [*methods, "actor"]
+
+
+def install(patches: PatchSet) -> None:
+    """Make the state of multiprocessing that belongs to a process belong to each actor."""
+    MAIN.children = process._children  # type: ignore[attr-defined]
+    MAIN.process_counter = process._process_counter  # type: ignore[attr-defined]
+    base: Any = process.BaseProcess
+    patches.attribute(process, "_forkless_here", here)
+    patches.attribute(process, "_current_process", _CurrentProcess())
+    patches.attribute(process, "_children", _Children())
+    patches.attribute(process, "_process_counter", _Counter())
+    for function, replacement in (
+        (process.current_process, _current_process_code),
+        (process.parent_process, _parent_process_code),
+        (base.is_alive, _is_alive_code),
+        (base.ident.fget, _ident_code),
+        (base.sentinel.fget, _sentinel_code),
+        (base.__repr__, _repr_code),
+    ):
+        patches.code(function, replacement)  # type: ignore[arg-type]
+    call: Any = util.Finalize.__call__
+    real_getpid = call.__defaults__[-1]
+    patches.defaults(
+        call, tuple(_core.getpid if v is real_getpid else v for v in call.__defaults__)
+    )
+
+
+def register(name: str, concrete_context: Any) -> None:
+    """Add a start method to those that multiprocessing knows, for good."""
+    contexts: dict[str, Any] = context._concrete_contexts  # type: ignore[attr-defined]
+    if name in contexts:
+        return
+    contexts[name] = concrete_context
+    method: Any = context.DefaultContext.get_all_start_methods
+    original = type(method)(method.__code__, method.__globals__, method.__name__)
+    context._forkless_start_methods = original  # type: ignore[attr-defined]
+    method.__code__ = _start_methods_code.__code__
+
+
+def alias(patches: PatchSet, launchers: dict[str, Any], replacements: dict[str, dict[str, Any]]) -> None:
+    """Make the existing start methods run on actors.
+
+    `launchers`: class name in multiprocessing.context -> what its _Popen shall be. `replacements`:
+    submodule -> names in it and what shall stand there.
+    """
+    import importlib
+
+    for class_name, launcher in launchers.items():
+        cls = getattr(context, class_name, None)
+        if cls is not None:
+            patches.attribute(cls, "_Popen", staticmethod(launcher))
+    for module_name, names in replacements.items():
+        module = importlib.import_module(f"multiprocessing.{module_name}")
+        for name, value in names.items():
+            patches.attribute(module, name, value)
+
+
+def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:
+    """Run the finalizers that an actor registered, as util._run_finalizers() does for a process."""
+    registry: dict[Any, Any] = util._finalizer_registry  # type: ignore[attr-defined]
+    keys = [
+        key
+        for key, finalizer in list(registry.items())
+        if key[0] is not None
+        and getattr(finalizer, "_pid", None) == actor.pid
+        and (minpriority is None or key[0] >= minpriority)
+    ]
+    for key in sorted(keys, reverse=True):
+        finalizer = registry.get(key)
+        if finalizer is not None:
+            try:
+                finalizer()
+            except Exception:
+                import traceback
+
+                traceback.print_exc()
+
+

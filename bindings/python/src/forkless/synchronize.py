@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Locks, semaphores, conditions and events. Mirrors multiprocessing.synchronize.
+
+Differs: the semaphore is libforkless' own (forkless._core.SemLock), so there is no name, no file
+descriptor and no resource tracker, and an object is shared by reference instead of being rebuilt.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from forkless import _core
+
+try:
+    import _multiprocessing  # type: ignore[import-not-found]
+except ImportError:  # iOS
+    _multiprocessing = types.ModuleType("_multiprocessing")
+    _multiprocessing.__doc__ = "Supplied by forkless, because this platform has none."
+    _multiprocessing.flags = {}
+    sys.modules["_multiprocessing"] = _multiprocessing
+if not hasattr(_multiprocessing, "SemLock"):  # Android, or the module above
+    _multiprocessing.SemLock = _core.SemLock
+    _multiprocessing.sem_unlink = lambda name: None
+
+from multiprocessing import synchronize as mp  # noqa: E402
+
+from forkless.reduction import reference  # noqa: E402
+
+__all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
+
+SEM_VALUE_MAX: int = _core.SemLock.SEM_VALUE_MAX
+RECURSIVE_MUTEX, SEMAPHORE = 0, 1
+
+
+class SemLock(mp.SemLock):
+    """What all of them are made of."""
+
+    _is_fork_ctx = False
+
+    def _init_semlock(self, kind: int, value: int, maxvalue: int) -> None:
+        self._semlock = _core.SemLock(kind, value, maxvalue)
+        self._make_methods()
+
+    def __reduce__(self) -> Any:
+        return reference(self)
+
+
+class Semaphore(SemLock, mp.Semaphore):
+    def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
+        self._init_semlock(SEMAPHORE, value, SEM_VALUE_MAX)
+
+
+class BoundedSemaphore(SemLock, mp.BoundedSemaphore):
+    def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
+        self._init_semlock(SEMAPHORE, value, value)
+
+
+class Lock(SemLock, mp.Lock):
+    def __init__(self, *, ctx: Any = None) -> None:
+        self._init_semlock(SEMAPHORE, 1, 1)
+
+
+class RLock(SemLock, mp.RLock):
+    def __init__(self, *, ctx: Any = None) -> None:
+        self._init_semlock(RECURSIVE_MUTEX, 1, 1)
+
+
+class Condition(mp.Condition):
+    def __init__(self, lock: Any = None, *, ctx: Any = None) -> None:
+        self._lock = lock or RLock()
+        self._sleeping_count = Semaphore(0)
+        self._woken_count = Semaphore(0)
+        self._wait_semaphore = Semaphore(0)
+        self._make_methods()
+
+    def __reduce__(self) -> Any:
+        return reference(self)
+
+
+class Event(mp.Event):
+    def __init__(self, *, ctx: Any = None) -> None:
+        self._cond = Condition(Lock())
+        self._flag = Semaphore(0)
+
+    def __reduce__(self) -> Any:
+        return reference(self)
+
+
