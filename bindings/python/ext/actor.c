@@ -21,7 +21,7 @@ typedef struct {
     PyObject_HEAD
     fkl_actor *handle;           // NULL until started
     int pid;
-    unsigned long thread_ident;  // 0 before the thread runs Python code and after
+    unsigned long thread_ident;  // 0 before the thread calls enter() and after leave()
     PyObject *thrown;            // exception to raise in the actor's own thread, or NULL
     PyObject *dict;
     PyObject *weakrefs;
@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     actor_object *self;  // strong
     PyObject *target;    // strong
-    PyThreadState *tstate;
+    PyInterpreterState *interp;
 } boot_record;
 
 // Exceptions thrown at an actor
@@ -136,14 +136,13 @@ static void actor_dealloc(actor_object *self) {
 static void run_actor(fkl_actor *handle, void *arg) {
     boot_record *boot = arg;
     actor_object *self = boot->self;
-    PyThreadState *tstate = boot->tstate;
-    (void)handle;
-    PyEval_AcquireThread(tstate);
-    self->thread_ident = PyThread_get_thread_ident();
-    if (self->thrown != NULL) { // thrown before there was a thread to throw it at
-        core_state *state = core_state_of_type(Py_TYPE(self));
-        PyThreadState_SetAsyncExc(self->thread_ident, (PyObject *)state->delivery_type);
+    // Made here, because a thread state remembers the thread that it is made in.
+    PyThreadState *tstate = PyThreadState_New(boot->interp);
+    if (tstate == NULL) {
+        fkl_actor_exit_now(handle, 1); // no memory; `boot` and what it holds are lost with it
+        return;
     }
+    PyEval_AcquireThread(tstate);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
         PyErr_WriteUnraisable(boot->target);
@@ -159,16 +158,6 @@ static void run_actor(fkl_actor *handle, void *arg) {
     PyMem_RawFree(boot);
     PyThreadState_Clear(tstate);
     PyThreadState_DeleteCurrent();
-}
-
-static void destroy_boot(boot_record *boot) {
-    if (boot->tstate != NULL) {
-        PyThreadState_Clear(boot->tstate);
-        PyThreadState_Delete(boot->tstate);
-    }
-    Py_DECREF(boot->target);
-    Py_DECREF(boot->self);
-    PyMem_RawFree(boot);
 }
 
 PyDoc_STRVAR(start_doc, "start(target, name=None, stack_size=0)\n--\n\n"
@@ -195,14 +184,14 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     }
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
-    boot->tstate = PyThreadState_New(state->interp);
+    boot->interp = state->interp;
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
-    fkl_err err = boot->tstate == NULL
-                      ? FKL_ENOMEM
-                      : fkl_spawn(state->runtime, &options, run_actor, boot, &self->handle);
+    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &self->handle);
     if (err != FKL_OK) {
-        destroy_boot(boot);
+        Py_DECREF(boot->target);
+        Py_DECREF(boot->self);
+        PyMem_RawFree(boot);
         return core_raise(state, err, "cannot start a simulated process");
     }
     Py_RETURN_NONE;
@@ -373,6 +362,32 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception) {
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(enter_doc, "enter()\n--\n\n"
+                        "Called by the target when it is ready for exceptions that others throw; raises\n"
+                        "at once what was thrown before.");
+
+static PyObject *actor_enter(actor_object *self, PyObject *unused) {
+    (void)unused;
+    self->thread_ident = PyThread_get_thread_ident();
+    if (core_raise_thrown(core_state_of_type(Py_TYPE(self))) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
+                        "Called by the target when it is no longer ready for them.");
+
+static PyObject *actor_leave(actor_object *self, PyObject *unused) {
+    (void)unused;
+    if (self->thread_ident != 0) {
+        PyThreadState_SetAsyncExc(self->thread_ident, NULL);
+        self->thread_ident = 0;
+    }
+    Py_CLEAR(self->thrown);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(run_doc, "run(function, *args)\n--\n\n"
                       "Call function(*args) in this thread on behalf of the actor: current() is it.");
 
@@ -427,6 +442,8 @@ static PyMethodDef actor_methods[] = {
     {"exit_error", (PyCFunction)actor_exit_error, METH_NOARGS,
      "The dict about the exception that ended the actor, or None."},
     {"throw", (PyCFunction)actor_throw, METH_O, throw_doc},
+    {"enter", (PyCFunction)actor_enter, METH_NOARGS, enter_doc},
+    {"leave", (PyCFunction)actor_leave, METH_NOARGS, leave_doc},
     {"run", (PyCFunction)(void (*)(void))actor_run, METH_FASTCALL, run_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -38,7 +38,7 @@ def _find(name: str) -> str:
     if os.path.exists(name):
         return name
     beside = os.path.join(os.path.dirname(sys.executable), name)
-    found = os.path.exists(beside) and beside or shutil.which(name)
+    found = beside if os.path.exists(beside) else shutil.which(name)
     if os.sep in name or not found:
         sys.exit(f"forkless: {name!r} is neither a file nor a command on PATH")
     return found

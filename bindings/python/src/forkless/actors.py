@@ -66,6 +66,9 @@ class MainActor(_State):
 class Actor(_core.Actor, _State):
     """A simulated process. `parent` is the actor, or MAIN, that starts it."""
 
+    pgid: int
+    sid: int
+
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
         self.parent = parent
@@ -84,7 +87,7 @@ _by_pid: weakref.WeakValueDictionary[int, Actor] = weakref.WeakValueDictionary()
 
 def here() -> Actor | MainActor:
     """The simulated process that runs this thread, or MAIN."""
-    return _core.current() or MAIN  # type: ignore[return-value]
+    return _core.current() or MAIN
 
 
 def find(pid: int) -> Actor | None:

@@ -36,11 +36,11 @@ def process_hook(cls: type) -> Callable[[Any], Any] | None:
     return None
 
 
-class local:
+class local:  # noqa: N801  (named as threading.local is)
     """Attributes that each simulated process has to itself, with all its threads."""
 
     def _values(self) -> dict[str, Any]:
-        return here().locals.setdefault(self, {})  # type: ignore[no-any-return]
+        return here().locals.setdefault(self, {})
 
     def __getattribute__(self, name: str) -> Any:
         if name == "__dict__":

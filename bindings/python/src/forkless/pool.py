@@ -10,9 +10,12 @@ from multiprocessing import pool as mp
 from multiprocessing import queues as mp_queues
 from typing import Any
 
-__all__ = ["Pool"]
+__all__ = ["PipeQueue", "Pool"]
 
-_PipeQueue = mp_queues.SimpleQueue  # before install() puts another class there
+
+class PipeQueue(mp_queues.SimpleQueue):
+    """The SimpleQueue of the standard library, under a name that it can be pickled by: install()
+    puts another class where that one stands."""
 
 
 class _PipeContext:
@@ -22,7 +25,7 @@ class _PipeContext:
         self._context = context
 
     def SimpleQueue(self) -> Any:
-        return _PipeQueue(ctx=self._context)
+        return PipeQueue(ctx=self._context)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)

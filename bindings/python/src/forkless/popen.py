@@ -51,7 +51,7 @@ class Popen:
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""
-        return self._actor.sentinel()  # type: ignore[no-any-return]
+        return self._actor.sentinel()
 
     def duplicate_for_child(self, fd: int) -> int:
         return os.dup(fd)

@@ -64,11 +64,11 @@ class ParentProcess(mp.BaseProcess):
     def sentinel(self) -> int:
         if self._actor is MAIN:
             return _never_readable()
-        return self._actor.sentinel()  # type: ignore[no-any-return]
+        return self._actor.sentinel()
 
     @property
     def ident(self) -> int:
-        return self._pid  # type: ignore[no-any-return]
+        return self._pid
 
     pid = ident
 
@@ -99,7 +99,8 @@ def copy_process(process_obj: Any, like_fork: bool) -> Any:
         return clone(process_obj)
     if not like_fork and _pickles_itself(type(process_obj)):
         return loads(_dumps(process_obj, process_obj))
-    child = type(process_obj).__new__(type(process_obj))
+    cls: Any = type(process_obj)
+    child = cls.__new__(cls)
     state = dict(vars(process_obj))
     ours = {
         "_target": _copy_target(state.pop("_target", None), process_obj, like_fork),
@@ -129,7 +130,7 @@ def _copy_target(target: Any, process_obj: Any, like_fork: bool) -> Any:
 
 def _copy_state(state: dict[str, Any], process_obj: Any, like_fork: bool) -> dict[str, Any]:
     try:
-        return loads(_dumps(state, process_obj))  # type: ignore[no-any-return]
+        return loads(_dumps(state, process_obj))
     except Exception:
         if not like_fork:
             raise
@@ -173,12 +174,14 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     try:
+        actor.enter()
         threads.enter(actor)
         code, error = _run(actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
         actor.exit_now(exit_.args[0] if exit_.args else 0)
     finally:
+        actor.leave()
         _release(actor)
 
 

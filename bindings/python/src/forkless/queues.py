@@ -46,7 +46,7 @@ class Queue(mp.Queue):
         except Full:
             raise
         except Exception as error:
-            self._on_queue_feeder_error(error, obj)
+            self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         if self._closed_in and self._closed:
@@ -57,6 +57,8 @@ class Queue(mp.Queue):
         return len(self._channel)
 
     def empty(self) -> bool:
+        if self._closed_in and self._closed:
+            raise OSError(f"Queue {self!r} is closed")
         return not len(self._channel)
 
     def full(self) -> bool:
@@ -91,7 +93,7 @@ class JoinableQueue(Queue, mp.JoinableQueue):
             self._uncount()
             if isinstance(error, Full) or not isinstance(error, Exception):
                 raise
-            self._on_queue_feeder_error(error, obj)
+            self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
 
     def _uncount(self) -> None:
         with self._cond:

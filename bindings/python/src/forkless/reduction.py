@@ -110,7 +110,7 @@ def _rebuild_error(record: Any) -> BaseException:
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise _core.CorruptMessage("an error record is not a map with a 'type'")
     if isinstance(record.get("pickle"), bytes):
-        return loads(record["pickle"])  # type: ignore[no-any-return]
+        return loads(record["pickle"])
     error = RemoteError(f"{record['type']}: {record.get('message', '')}")
     for note in record.get("notes", ()):
         error.add_note(str(note))

@@ -78,30 +78,30 @@ class _CurrentProcess:
 
 
 def _current_process_code():  # type: ignore[no-untyped-def]
-    return _forkless_here().process  # type: ignore[name-defined]
+    return _forkless_here().process
 
 
 def _parent_process_code():  # type: ignore[no-untyped-def]
-    here = _forkless_here()  # type: ignore[name-defined]
-    return here.parent_process or _parent_process  # type: ignore[name-defined]
+    here = _forkless_here()
+    return here.parent_process or _parent_process
 
 
 def _is_alive_code(self):  # type: ignore[no-untyped-def]
     self._check_closed()
-    if self is _forkless_here().process:  # type: ignore[name-defined]
+    if self is _forkless_here().process:
         return True
     assert self._parent_pid == os.getpid(), "can only test a child process"
     if self._popen is None:
         return False
     if self._popen.poll() is None:
         return True
-    _children.discard(self)  # type: ignore[name-defined]
+    _children.discard(self)
     return False
 
 
 def _ident_code(self):  # type: ignore[no-untyped-def]
     self._check_closed()
-    if self is _forkless_here().process:  # type: ignore[name-defined]
+    if self is _forkless_here().process:
         return os.getpid()
     return self._popen and self._popen.pid
 
@@ -119,7 +119,7 @@ def _sentinel_code(self):  # type: ignore[no-untyped-def]
 
 def _repr_code(self):  # type: ignore[no-untyped-def]
     exitcode = None
-    if self is _forkless_here().process:  # type: ignore[name-defined]
+    if self is _forkless_here().process:
         status = "started"
     elif self._closed:
         status = "closed"
@@ -135,14 +135,14 @@ def _repr_code(self):  # type: ignore[no-untyped-def]
         words.append(f"pid={self._popen.pid}")
     words += [f"parent={self._parent_pid}", status]
     if exitcode is not None:
-        words.append(f"exitcode={_exitcode_to_name.get(exitcode, exitcode)}")  # type: ignore[name-defined]
+        words.append(f"exitcode={_exitcode_to_name.get(exitcode, exitcode)}")
     if self.daemon:
         words.append("daemon")
     return f"<{' '.join(words)}>"
 
 
 def _start_methods_code(self):  # type: ignore[no-untyped-def]
-    methods = _forkless_start_methods(self)  # type: ignore[name-defined]
+    methods = _forkless_start_methods(self)
     return methods if "actor" in methods else [*methods, "actor"]
 
 

@@ -18,15 +18,15 @@ try:
 except ImportError:  # iOS
     _multiprocessing = types.ModuleType("_multiprocessing")
     _multiprocessing.__doc__ = "Supplied by forkless, because this platform has none."
-    _multiprocessing.flags = {}
+    vars(_multiprocessing)["flags"] = {}
     sys.modules["_multiprocessing"] = _multiprocessing
 if not hasattr(_multiprocessing, "SemLock"):  # Android, or the module above
     _multiprocessing.SemLock = _core.SemLock
     _multiprocessing.sem_unlink = lambda name: None
 
-from multiprocessing import synchronize as mp  # noqa: E402
+from multiprocessing import synchronize as mp
 
-from forkless.reduction import reference  # noqa: E402
+from forkless.reduction import reference
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -41,7 +41,7 @@ class SemLock(mp.SemLock):
 
     def _init_semlock(self, kind: int, value: int, maxvalue: int) -> None:
         self._semlock = _core.SemLock(kind, value, maxvalue)
-        self._make_methods()
+        self._make_methods()  # type: ignore[attr-defined]
 
     def __reduce__(self) -> Any:
         return reference(self)
@@ -73,7 +73,7 @@ class Condition(mp.Condition):
         self._sleeping_count = Semaphore(0)
         self._woken_count = Semaphore(0)
         self._wait_semaphore = Semaphore(0)
-        self._make_methods()
+        self._make_methods()  # type: ignore[attr-defined]
 
     def __reduce__(self) -> Any:
         return reference(self)

@@ -27,7 +27,7 @@ def _no_such_process() -> ProcessLookupError:
 def _target(pid: int) -> Actor | None:
     """The actor that a pid argument names (0: the caller); None: it is the kernel's business."""
     if pid == 0:
-        return _core.current()  # type: ignore[return-value]
+        return _core.current()
     if pid < FIRST_PID:
         return None
     actor = find(pid)
@@ -108,18 +108,18 @@ def _ending_functions(real_os: Any) -> list[Any]:
         actor = _core.current()
         if actor is None:
             real_exit(status)
-        end_now(actor, status & 0xFF)  # type: ignore[arg-type]
+        end_now(actor, status & 0xFF)
 
     def abort() -> NoReturn:
         actor = _core.current()
         if actor is None:
             real_abort()
-        end_now(actor, -signal.SIGABRT)  # type: ignore[arg-type]
+        end_now(actor, -signal.SIGABRT)
 
     def waitpid(pid: int, options: int) -> tuple[int, int]:
         actor = find(pid) if pid >= FIRST_PID else None
         if actor is None:
-            return real_waitpid(pid, options)  # type: ignore[no-any-return]
+            return real_waitpid(pid, options)
         if actor.parent is not here():
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
         code = actor.poll() if options & os.WNOHANG else actor.join()

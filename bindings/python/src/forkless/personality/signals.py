@@ -171,7 +171,7 @@ def _self_functions() -> list[Any]:
             real_raise_signal(signum)
         else:
             _check(signum)
-            deliver(actor, signum)  # type: ignore[arg-type]
+            deliver(actor, signum)
 
     return [raise_signal]
 

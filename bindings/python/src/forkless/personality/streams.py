@@ -66,7 +66,7 @@ class InheritedStream:
         """A binary stream of its own on a duplicate of the descriptor; this object is then closed."""
         stream = self._open_stream()
         mode = "wb" if stream.writable() else "rb"
-        detached = open(os.dup(stream.fileno()), mode)
+        detached = open(os.dup(stream.fileno()), mode)  # noqa: SIM115  (the caller's to close)
         self.close()
         return detached
 
@@ -153,11 +153,11 @@ def _property(name: str) -> property:
         return _get(name)
 
     def set_(module: Any, value: Any) -> None:
-        (_core.current() or MAIN).streams[name] = value  # type: ignore[attr-defined]
+        (_core.current() or MAIN).streams[name] = value
 
     def delete(module: Any) -> None:
         try:
-            del (_core.current() or MAIN).streams[name]  # type: ignore[attr-defined]
+            del (_core.current() or MAIN).streams[name]
         except KeyError:
             raise AttributeError(name) from None
 

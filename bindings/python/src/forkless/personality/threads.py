@@ -123,7 +123,7 @@ def _main_thread_function(original: Any) -> Any:
     def main_thread() -> threading.Thread:
         """The main thread of this process, simulated or not."""
         actor = _core.current()
-        return actor and actor.main_thread or original()  # type: ignore[no-any-return]
+        return (actor and actor.main_thread) or original()
 
     return main_thread
 
