@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# test-c.sh SUITE VARIANT
+#
+# Runs the C programs built in build/VARIANT: unit tests, stress programs, documentation examples.
+# Under a sanitizer any report fails the program that caused it, whatever its exit status says:
+# Criterion, for one, prints a leak and still passes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source .ci/results.sh
+
+variant=$2
+out=build/$variant
+logs=$PWD/$out/logs
+wrap=()
+case $variant in
+asan)
+    export ASAN_OPTIONS=log_path=$logs/report:detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=log_path=$logs/report:print_stacktrace=1
+    ;;
+tsan)
+    export TSAN_OPTIONS=log_path=$logs/report:second_deadlock_stack=1:history_size=4
+    # Older kernels and runtimes disagree on address randomisation.
+    if setarch -R true 2>/dev/null; then wrap=(setarch -R); fi
+    ;;
+esac
+
+# run PROGRAM ARGUMENT...: with a time limit; fails, and shows why, if a sanitizer reported.
+run() {
+    local status=0
+    rm -rf "$logs"
+    mkdir -p "$logs"
+    timeout --kill-after=10 "${TEST_TIMEOUT:-300}" "${wrap[@]}" "$@" </dev/null || status=$?
+    if compgen -G "$logs/*" >/dev/null; then
+        cat "$logs"/*
+        [[ $status != 0 ]] || status=99
+    fi
+    [[ $status == 0 ]] || echo "    $1: exit status $status"
+    return "$status"
+}
+
+unit_tests() {
+    local source name tap status planned passed failed skipped
+    for source in tests/runtime/test_*.c; do
+        name=${source%.c}
+        tap=$PWD/$out/$name.tap
+        rm -f "$tap"
+        echo "== $name ($variant)"
+        status=0
+        run "$out/$name" --tap="$tap" --timeout 60 || status=$?
+        [[ -f $tap ]] || echo '1..1' >"$tap"
+        planned=$(sed -n 's/^1\.\.//p' "$tap")
+        passed=$(grep -c '^ok ' "$tap" || true)
+        failed=$(grep -c '^not ok ' "$tap" || true)
+        skipped=$(grep -ci '^ok .*# SKIP' "$tap" || true)
+        # A program that died before its last test, or a sanitizer's report, is a failure too.
+        if [[ $((passed + failed)) != "$planned" || ($status != 0 && $failed == 0) ]]; then
+            failed=$((failed + 1))
+        fi
+        record "$name" $((passed - skipped)) "$failed" "$skipped"
+    done
+}
+
+stress_programs() {
+    local source name
+    for source in tests/stress/*.c; do
+        name=${source%.c}
+        echo "== $name ($variant)"
+        if run "$out/$name"; then record "$name" 1 0; else record "$name" 0 1; fi
+    done
+}
+
+examples() {
+    local source name
+    for source in docs/examples/*.c; do
+        name=${source%.c}
+        echo "== $name ($variant)"
+        if run "$out/$name" >"$out/$name.out" && same_output "$name"; then
+            record "$name" 1 0
+        else
+            cat "$out/$name.out"
+            record "$name" 0 1
+        fi
+    done
+}
+
+same_output() { [[ ! -f $1.expected ]] || diff -u "$1.expected" "$out/$1.out"; }
+
+shopt -s nullglob
+begin_suite "$1"
+unit_tests
+stress_programs
+examples
+end_suite

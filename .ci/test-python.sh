@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# test-python.sh python|ansible|asan-python
+#
+# Runs the Python tests: the binding on each CPython of .venv, Ansible on each ansible-core, or the
+# unit tests on a binding that is built with the address and undefined-behaviour sanitizers.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source .ci/results.sh
+
+# attribute FILE NAME: a number from the first <testsuite> of a JUnit report.
+attribute() { grep -o '<testsuite [^>]*' "$1" | head -n 1 | sed "s/.* $2=\"\([0-9]*\)\".*/\1/"; }
+
+# run ENVIRONMENT TEST-FOLDER...
+run() {
+    local environment=$1 report=$PWD/build/results/pytest.xml limit=${TEST_TIMEOUT:-120}
+    local status=0 failed skipped
+    shift
+    rm -f "$report"
+    echo "== $* ($environment: $(".venv/$environment/bin/python" --version))"
+    # A test that hangs first shows where its threads are, then is failed, then all is ended.
+    timeout --kill-after=10 900 ".venv/$environment/bin/python" -m pytest -q -rf \
+        -o faulthandler_timeout="$((limit - 10))" --timeout="$limit" --junit-xml="$report" "$@" \
+        </dev/null || status=$?
+    if [[ ! -f $report ]]; then
+        record "pytest $environment: died with status $status" 0 1
+        return
+    fi
+    failed=$(($(attribute "$report" failures) + $(attribute "$report" errors)))
+    skipped=$(attribute "$report" skipped)
+    if [[ $status != 0 && $failed == 0 ]]; then failed=1; fi
+    record "pytest $environment" $(($(attribute "$report" tests) - failed - skipped)) \
+        "$failed" "$skipped"
+}
+
+suite_python() {
+    local environment others=()
+    local folders=(tests/python/unit)
+    [[ ! -d tests/python/conformance ]] || folders+=(tests/python/conformance)
+    mapfile -t others < <(compgen -G '.venv/py3.*')
+    for environment in newest 2.14 "${others[@]#.venv/}"; do
+        [[ -d .venv/$environment ]] || continue
+        run "$environment" "${folders[@]}"
+    done
+}
+
+suite_ansible() {
+    local environment
+    for environment in newest 2.14; do
+        [[ -d .venv/$environment ]] || continue
+        run "$environment" tests/python/ansible
+    done
+}
+
+# The interpreter itself is not instrumented, so the sanitizer's runtime is loaded ahead of it, and
+# objects come from malloc one by one so that each has its red zones. Leaks are not looked for: an
+# interpreter leaves thousands of live objects at its end, and ours cannot be told from those.
+suite_asan() {
+    local logs=$PWD/build/asan/python-logs
+    rm -rf "$logs"
+    mkdir -p "$logs"
+    PYTHONMALLOC=malloc \
+        LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
+        ASAN_OPTIONS="detect_leaks=0:log_path=$logs/report" \
+        UBSAN_OPTIONS="print_stacktrace=1:log_path=$logs/report" \
+        TEST_TIMEOUT=300 run asan tests/python/unit
+    if compgen -G "$logs/*" >/dev/null; then
+        cat "$logs"/*
+        record 'sanitizer reports' 0 1
+    fi
+}
+
+begin_suite "$1"
+case $1 in
+python) suite_python ;;
+ansible) suite_ansible ;;
+asan-python) suite_asan ;;
+esac
+end_suite
