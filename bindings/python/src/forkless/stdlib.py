@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one module that reaches into private parts of the standard library's multiprocessing.
 
-Checked on CPython 3.11, 3.12 and 3.13. What is used:
+Checked on CPython 3.11 to 3.14. What is used:
 
 - ``multiprocessing.process``: the globals ``_current_process``, ``_children``, ``_process_counter``, the
   functions ``current_process``, ``parent_process``, the methods ``is_alive``, ``ident``, ``sentinel`` and
