@@ -80,7 +80,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg);
 // Takes the next message of the calling actor's mailbox; system messages (FKL_MSG_DOWN) come before
 // user messages, each kind in order of arrival.
 // Ownership: the caller destroys `*out`. Threads: the actor's own. Blocks: until the deadline.
-// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED, FKL_EINTR, FKL_EPERM (not called from an actor's own thread).
+// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED (also once the actor's exit is published), FKL_EINTR, FKL_EPERM
+// (not called from an actor's own thread).
 FKL_API FKL_MUST_CHECK fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_try_receive(fkl_msg **out); // FKL_EEMPTY instead of blocking
 
@@ -106,8 +107,9 @@ FKL_API void fkl_actor_interrupt(fkl_actor *actor);
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_set_exit(fkl_actor *actor, int32_t code, const void *error,
                                                   size_t error_len);
 
-// Publishes the exit record now, as fkl_actor_set_exit() or `code` decide, while the thread goes on to
-// unwind as an orphan; later changes have no effect. Returns whether this call published it.
+// Publishes the exit record now, while the thread goes on to unwind as an orphan; later changes have
+// no effect. The record has the error that fkl_actor_set_exit() left, if any, and `code`, or that
+// call's code where `code` is 0. Returns whether this call published it.
 FKL_API bool fkl_actor_exit_now(fkl_actor *actor, int32_t code);
 
 // The exit record if it is published. Errors: FKL_EEMPTY when the actor lives.
@@ -131,7 +133,7 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_actor_sentinel(fkl_actor *actor, int *fd);
 typedef uint64_t fkl_monitor_ref;
 
 // Threads: the actor's own. Errors: FKL_ENOMEM, FKL_EPERM (not an actor's own thread), FKL_ENOACTOR
-// (the id was never given out by this runtime).
+// (the id was never given out by this runtime), FKL_ESTOPPED (the caller's exit is published).
 FKL_API FKL_MUST_CHECK fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out);
 
 // Ends a monitor; a FKL_MSG_DOWN of it that already waits in the mailbox is removed. Returns whether

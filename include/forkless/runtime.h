@@ -39,7 +39,8 @@ typedef struct fkl_runtime_config {
     uint32_t max_actors;
     // Bytes of stack for an actor whose spawn options do not say. Default: the system's default.
     size_t stack_size;
-    // Run in an actor's thread before its function and after it (after its exit record is out).
+    // Run in an actor's thread before its function and after it (after its exit record is out). The
+    // second does not run when the function never returns (pthread_exit).
     void (*on_thread_start)(fkl_actor_id id, void *ctx);
     void (*on_thread_end)(fkl_actor_id id, void *ctx);
     void *hook_ctx;
@@ -75,7 +76,7 @@ FKL_API void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t
                                  size_t *count);
 
 // Totals since the runtime was made; each is exact once the runtime is shut down, and then
-// sent = handled + dead_lettered + dropped.
+// sent = handled + dead_lettered + dropped. They are of user messages, not of FKL_MSG_DOWN.
 typedef struct fkl_counters {
     uint64_t spawned;       // actors
     uint64_t live;          // actors whose exit is not yet published

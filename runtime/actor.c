@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The life of an actor: spawning, its thread from first to last step, references, helpers,
+// stopping. fkl_spawn() runs in any thread, run_actor() in the actor's own.
+//
+// The end of a thread, in this order: exit record out, on_thread_end hook, leftovers of the mailbox
+// dropped, `thread_ended` set, record of the thread given up, own reference dropped, and last the
+// runtime's count of threads lowered under its lock. Nothing of the runtime is touched after that
+// lock is given back, so a shutdown that sees the count at 0 may free everything.
+
+#include "actor.h"
+
+#include "exit.h"
+
+#include <string.h>
+
+// Making and freeing.
+
+static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
+                         void *arg)
+{
+    const char *name = options && options->name ? options->name : "";
+    size_t name_size = strlen(name) + 1;
+    size_t size = sizeof(fkl_actor) + name_size;
+    fkl_actor *actor = fkli_alloc_zeroed(&runtime->allocator, size);
+    if (!actor)
+        return NULL;
+    actor->size = size;
+    actor->name = (char *)(actor + 1);
+    memcpy(actor->name, name, name_size);
+    actor->runtime = runtime;
+    actor->fn = fn;
+    actor->arg = arg;
+    actor->data = options ? options->data : NULL;
+    actor->sentinel_read = -1;
+    actor->sentinel_write = -1;
+    fkli_thread_init(&actor->thread, actor, &actor->scope);
+    fkli_scope_init(&actor->scope, &actor->thread);
+    fkli_event_init(&actor->exited);
+    fkli_event_init(&actor->thread_ended);
+    fkli_lock_init(&actor->lock);
+    fkli_mailbox_init(&actor->mailbox);
+    return actor;
+}
+
+static void destroy(fkl_actor *actor)
+{
+    fkli_exit_fini(actor);
+    fkli_lock_fini(&actor->lock);
+    fkli_event_fini(&actor->thread_ended);
+    fkli_event_fini(&actor->exited);
+    fkli_scope_fini(&actor->scope);
+    fkli_thread_fini(&actor->thread);
+    fkli_free(&actor->runtime->allocator, actor, actor->size);
+}
+
+static void link_locked(fkl_runtime *runtime, fkl_actor *actor)
+{
+    actor->next = runtime->actors;
+    if (runtime->actors)
+        runtime->actors->previous = actor;
+    runtime->actors = actor;
+}
+
+static void unlink_locked(fkl_runtime *runtime, fkl_actor *actor)
+{
+    if (actor->next)
+        actor->next->previous = actor->previous;
+    if (actor->previous)
+        actor->previous->next = actor->next;
+    else
+        runtime->actors = actor->next;
+}
+
+static void retire_counters_locked(fkl_runtime *runtime, const fkl_actor *actor)
+{
+    const fkli_mailbox *mailbox = &actor->mailbox;
+    runtime->retired.sent += fkli_load_relaxed_u64(&mailbox->sent);
+    runtime->retired.handled += fkli_load_relaxed_u64(&mailbox->handled);
+    runtime->retired.dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
+    runtime->retired.dropped += fkli_load_relaxed_u64(&mailbox->dropped);
+}
+
+// Enters the actor into the runtime, with `refs` references.
+static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
+{
+    fkli_lock_take(&runtime->lock);
+    fkl_err err = FKL_OK;
+    if (runtime->stopping)
+        err = FKL_ESHUTDOWN;
+    else if (fkli_load_acquire_u64(&runtime->live) >= runtime->config.max_actors)
+        err = FKL_ELIMIT; // the acquire pairs with the release in publish(), exit.c
+    if (!err)
+        err = fkli_registry_add_locked(runtime, actor, refs, &actor->slot, &actor->id);
+    if (!err) {
+        link_locked(runtime, actor);
+        fkli_add_relaxed_u64(&runtime->live, 1);
+        fkli_registry_retain(runtime);
+        ++runtime->threads;
+        ++runtime->retired.spawned;
+    }
+    fkli_lock_give(&runtime->lock);
+    return err;
+}
+
+// The last thing that an actor's thread does with the runtime.
+static void count_thread_out(fkl_runtime *runtime, bool was_started)
+{
+    fkli_lock_take(&runtime->lock);
+    if (!was_started)
+        --runtime->retired.spawned;
+    if (--runtime->threads == 0) {
+        // Woken under the lock, because the runtime may be gone after it.
+        fkli_wakeup wakeup;
+        while ((wakeup = fkli_waitlist_pop_locked(&runtime->idle)))
+            fkli_wake(wakeup);
+    }
+    fkli_lock_give(&runtime->lock);
+}
+
+// References.
+
+fkl_actor *fkl_actor_retain(fkl_actor *actor)
+{
+    fkli_slot_retain(actor->slot);
+    return actor;
+}
+
+void fkl_actor_release(fkl_actor *actor)
+{
+    if (!actor || !fkli_slot_release(actor->slot))
+        return;
+    fkl_runtime *runtime = actor->runtime;
+    fkli_lock_take(&runtime->lock);
+    unlink_locked(runtime, actor);
+    retire_counters_locked(runtime, actor);
+    fkli_registry_remove_locked(runtime, actor->slot, actor->id);
+    fkli_lock_give(&runtime->lock);
+    destroy(actor);
+    fkli_registry_release(runtime);
+}
+
+fkl_err fkl_actor_find(fkl_runtime *runtime, fkl_actor_id id, fkl_actor **out)
+{
+    fkl_actor *actor = fkli_registry_find(runtime, id);
+    if (!actor)
+        return FKL_ENOACTOR;
+    if (fkli_event_is_set(&actor->exited)) {
+        fkl_actor_release(actor);
+        return FKL_ENOACTOR;
+    }
+    *out = actor;
+    return FKL_OK;
+}
+
+// The thread.
+
+static void finish(fkl_actor *actor, bool returned)
+{
+    fkl_runtime *runtime = actor->runtime;
+    const fkl_runtime_config *config = &runtime->config;
+    if (actor->thread.actor != actor)
+        fkl_actor_leave(actor); // the function forgot to
+    fkli_exit_publish_return(actor);
+    if (returned && config->on_thread_end)
+        config->on_thread_end(actor->id, config->hook_ctx);
+    fkli_mailbox_drain(&actor->mailbox);
+    fkli_event_set(&actor->thread_ended);
+    fkli_event_wake(&actor->thread_ended);
+    fkli_thread_disown(&actor->thread);
+    fkl_actor_release(actor);
+    count_thread_out(runtime, true);
+}
+
+// The thread was ended from outside (pthread_exit) instead of returning.
+static void finish_abandoned(void *arg)
+{
+    fkl_actor *actor = arg;
+    fkli_log(&actor->runtime->log, FKL_LOG_INFO,
+             "the thread of actor %llx (%s) ended in its function", (unsigned long long)actor->id,
+             actor->name);
+    finish(actor, false);
+}
+
+static void run_actor(void *arg)
+{
+    fkl_actor *actor = arg;
+    const fkl_runtime_config *config = &actor->runtime->config;
+    fkli_thread_adopt(&actor->thread, finish_abandoned, actor);
+    if (config->on_thread_start)
+        config->on_thread_start(actor->id, config->hook_ctx);
+    actor->fn(actor, actor->arg);
+    finish(actor, true);
+}
+
+fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
+                  void *arg, fkl_actor **out)
+{
+    if (!runtime || !fn)
+        return FKL_EINVAL;
+    fkl_actor *actor = create(runtime, options, fn, arg);
+    if (!actor)
+        return FKL_ENOMEM;
+    fkl_err err = enlist(runtime, actor, out ? 2 : 1);
+    if (err) {
+        destroy(actor);
+        return err;
+    }
+    size_t stack_size =
+        options && options->stack_size ? options->stack_size : runtime->config.stack_size;
+    actor->start = (fkli_start){run_actor, actor, actor->name[0] ? actor->name : NULL};
+    err = fkli_thread_start(&actor->start, stack_size);
+    if (err) {
+        // Its id may have been found already, so it dies like any other actor.
+        fkl_actor_kill(actor, 0);
+        fkli_event_set(&actor->thread_ended);
+        fkli_event_wake(&actor->thread_ended);
+        if (out)
+            fkl_actor_release(actor);
+        fkl_actor_release(actor);
+        count_thread_out(runtime, false);
+        return err;
+    }
+    if (out)
+        *out = actor;
+    return FKL_OK;
+}
+
+// Looking.
+
+fkl_actor *fkl_self(void)
+{
+    fkli_thread *thread = fkli_thread_peek();
+    return thread ? thread->actor : NULL;
+}
+
+fkl_actor *fkli_actor_own(void)
+{
+    fkl_actor *self = fkl_self();
+    return self && fkli_thread_peek() == &self->thread ? self : NULL;
+}
+
+fkl_actor_id fkl_actor_get_id(const fkl_actor *actor)
+{
+    return actor->id;
+}
+
+const char *fkl_actor_name(const fkl_actor *actor)
+{
+    return actor->name;
+}
+
+void *fkl_actor_data(const fkl_actor *actor)
+{
+    return actor->data;
+}
+
+fkl_runtime *fkl_actor_runtime(const fkl_actor *actor)
+{
+    return actor->runtime;
+}
+
+// Helpers.
+
+fkl_err fkl_actor_enter(fkl_actor *actor, fkl_actor **previous)
+{
+    fkli_thread *thread = fkli_thread_current();
+    *previous = thread->actor;
+    fkl_actor_retain(actor);
+    fkli_thread_move(thread, actor, &actor->scope);
+    return FKL_OK;
+}
+
+void fkl_actor_leave(fkl_actor *previous)
+{
+    fkli_thread *thread = fkli_thread_current();
+    fkl_actor *left = thread->actor;
+    fkli_thread_move(thread, previous, previous ? &previous->scope : NULL);
+    fkl_actor_release(left);
+}
+
+// Stopping.
+
+void fkl_actor_stop(fkl_actor *actor)
+{
+    fkli_scope_stop(&actor->scope);
+}
+
+bool fkl_actor_stop_requested(const fkl_actor *actor)
+{
+    return fkli_scope_has(&actor->scope, FKLI_SCOPE_STOP);
+}
+
+void fkl_actor_interrupt(fkl_actor *actor)
+{
+    fkli_scope_interrupt(&actor->scope);
+}

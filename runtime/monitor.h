@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Monitors: who wants to be told when an actor ends.
+#ifndef FKLI_MONITOR_H
+#define FKLI_MONITOR_H
+
+#include "actor.h"
+
+// After `actor`'s exit is published: sends every FKL_MSG_DOWN, and ends the monitors that the actor
+// itself had. Threads: the one that published.
+void fkli_monitors_settle(fkl_actor *actor);
+
+// An FKL_MSG_DOWN has been taken from the mailbox of `actor`; returns whether it is to be handed
+// out (false: its monitor was ended meanwhile). Threads: the actor's own.
+bool fkli_monitor_received(fkl_actor *actor, fkl_msg *msg);
+
+#endif

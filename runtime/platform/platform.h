@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the runtime needs from the operating system, and the one seam through which it gets it: the
+// clock, parking, threads, short locks, pipes. Nothing above this folder knows the system. Together
+// with atomic.h it is everything that a deterministic scheduler or fault injection has to replace.
+//
+// Two implementations of parkers and locks: futex.c (Linux) and portable.c (pthread mutex and
+// condition, also chosen by -DFKL_PLATFORM_PORTABLE). posix.c holds the rest.
+#ifndef FKLI_PLATFORM_PLATFORM_H
+#define FKLI_PLATFORM_PLATFORM_H
+
+#include <forkless/clock.h>
+#include <forkless/error.h>
+
+#include "platform/atomic.h"
+
+#if defined(__linux__) && !defined(FKL_PLATFORM_PORTABLE)
+#define FKLI_HAVE_FUTEX 1
+#else
+#define FKLI_HAVE_FUTEX 0
+#include <pthread.h>
+#endif
+
+#define FKLI_THREAD_LOCAL _Thread_local
+
+// Clock.
+
+// Nanoseconds on the monotonic clock, always above 0.
+fkl_time fkli_clock_now(void);
+
+// Parker: one thread sleeps on it, any thread wakes it.
+
+typedef struct fkli_parker {
+    fkli_atomic_u32 state; // EMPTY, PARKED or NOTIFIED
+#if !FKLI_HAVE_FUTEX
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+#endif
+} fkli_parker;
+
+typedef enum fkli_park_result {
+    FKLI_PARK_WOKEN,   // the token was there, or for no reason: look at the condition again
+    FKLI_PARK_TIMEOUT, // the deadline passed
+    FKLI_PARK_SIGNAL   // a signal handler ran in this thread (futex only)
+} fkli_park_result;
+
+void fkli_parker_init(fkli_parker *parker);
+void fkli_parker_fini(fkli_parker *parker);
+
+// Consumes the token, sleeping until it arrives. Everything written before the fkli_unpark() that
+// left the token is visible afterwards. Threads: the parker's own.
+fkli_park_result fkli_park(fkli_parker *parker, fkl_time deadline);
+
+// Leaves the token, once: two calls before the next park count as one. No system call unless the
+// thread sleeps. The caller keeps the parker alive meanwhile.
+void fkli_unpark(fkli_parker *parker);
+
+// Lock: for short sections that never wait or call back.
+
+#if FKLI_HAVE_FUTEX
+typedef struct fkli_lock {
+    fkli_atomic_u32 word; // 0 free, 1 taken, 2 taken and somebody sleeps
+} fkli_lock;
+
+void fkli_lock_sleep(fkli_lock *lock);
+void fkli_lock_wake(fkli_lock *lock);
+
+static inline void fkli_lock_init(fkli_lock *lock)
+{
+    fkli_store_relaxed_u32(&lock->word, 0);
+}
+
+static inline void fkli_lock_fini(fkli_lock *lock)
+{
+    (void)lock;
+}
+
+// The acquire pairs with the release in fkli_lock_give(). The memory may be freed by the next owner
+// as soon as the exchange is done: the wake passes only an address to the kernel.
+static inline void fkli_lock_take(fkli_lock *lock)
+{
+    uint32_t expected = 0;
+    if (!fkli_cas_acquire_u32(&lock->word, &expected, 1))
+        fkli_lock_sleep(lock);
+}
+
+static inline void fkli_lock_give(fkli_lock *lock)
+{
+    if (fkli_exchange_release_u32(&lock->word, 0) == 2)
+        fkli_lock_wake(lock);
+}
+#else
+typedef struct fkli_lock {
+    pthread_mutex_t mutex;
+} fkli_lock;
+
+void fkli_lock_init(fkli_lock *lock);
+void fkli_lock_fini(fkli_lock *lock);
+void fkli_lock_take(fkli_lock *lock);
+void fkli_lock_give(fkli_lock *lock);
+#endif
+
+// Threads.
+
+// What a new thread is told. The caller's storage; it must live until `run` has begun.
+typedef struct fkli_start {
+    void (*run)(void *arg);
+    void *arg;
+    const char *name; // NULL: not named, which saves a system call
+} fkli_start;
+
+// Starts a detached thread. `stack_size` 0 is the system's default; smaller than the system's
+// minimum is raised to it. Errors: FKL_ETHREAD.
+FKL_MUST_CHECK fkl_err fkli_thread_start(fkli_start *start, size_t stack_size);
+
+void fkli_thread_yield(void);
+
+// Runs `hook(arg)` when the calling thread ends, however it ends; one hook a thread, NULL takes it
+// back. Returns whether that could be arranged.
+bool fkli_thread_at_exit(void (*hook)(void *arg), void *arg);
+
+// Whether thread-local variables are still there when the hook runs.
+#if defined(__APPLE__)
+#define FKLI_TLS_OUTLIVES_EXIT_HOOK false
+#else
+#define FKLI_TLS_OUTLIVES_EXIT_HOOK true
+#endif
+
+// Sentinels: a pipe whose read end becomes readable when the write end is closed.
+
+// Both ends are closed on exec. Errors: FKL_EOS.
+FKL_MUST_CHECK fkl_err fkli_pipe_open(int *read_end, int *write_end);
+void fkli_fd_close(int fd);
+
+// Faults for tests: after `after` more thread starts that go well, the next `count` fail.
+void fkli_fault_thread_start(uint32_t after, uint32_t count);
+
+#endif

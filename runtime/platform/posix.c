@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The parts of the platform that every POSIX system has: the monotonic clock, detached threads with
+// a name and a stack size, the hook at a thread's end, and pipes. Any thread runs this. The only
+// state is the thread-specific key of the hook and the counters of injected faults.
+
+#include "platform/platform.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+fkl_time fkli_clock_now(void)
+{
+    struct timespec now;
+    FKLI_SCHED_POINT();
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (fkl_time)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// Faults.
+
+static fkli_atomic_u32 starts_before_fault;
+static fkli_atomic_u32 starts_to_fail;
+
+void fkli_fault_thread_start(uint32_t after, uint32_t count)
+{
+    fkli_store_relaxed_u32(&starts_before_fault, after);
+    fkli_store_release_u32(&starts_to_fail, count);
+}
+
+// Takes one from a counter that stops at 0. Relaxed: the counters order nothing else.
+static bool count_down(fkli_atomic_u32 *counter)
+{
+    uint32_t value = fkli_load_relaxed_u32(counter);
+    while (value != 0) {
+        if (fkli_cas_relaxed_u32(counter, &value, value - 1))
+            return true;
+    }
+    return false;
+}
+
+static bool start_shall_fail(void)
+{
+    // The acquire pairs with the release in fkli_fault_thread_start().
+    if (fkli_load_acquire_u32(&starts_to_fail) == 0)
+        return false;
+    return !count_down(&starts_before_fault) && count_down(&starts_to_fail);
+}
+
+// Threads.
+
+#if defined(__linux__)
+#define NAME_MAX_BYTES 16
+#else
+#define NAME_MAX_BYTES 64
+#endif
+
+static void name_this_thread(const char *name)
+{
+    char cut[NAME_MAX_BYTES];
+    size_t len = strnlen(name, sizeof cut - 1);
+    memcpy(cut, name, len);
+    cut[len] = '\0';
+#if defined(__APPLE__)
+    pthread_setname_np(cut);
+#elif defined(__linux__)
+    pthread_setname_np(pthread_self(), cut);
+#endif
+}
+
+static void *run_thread(void *arg)
+{
+    // `start` belongs to the caller of fkli_thread_start() and may go away once `run` has begun.
+    fkli_start start = *(fkli_start *)arg;
+    if (start.name)
+        name_this_thread(start.name);
+    start.run(start.arg);
+    return NULL;
+}
+
+static size_t usable_stack_size(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t least = (size_t)PTHREAD_STACK_MIN;
+    if (size < least)
+        size = least;
+    return size > SIZE_MAX - page ? size : (size + page - 1) / page * page;
+}
+
+fkl_err fkli_thread_start(fkli_start *start, size_t stack_size)
+{
+    FKLI_SCHED_POINT();
+    if (start_shall_fail())
+        return FKL_ETHREAD;
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes))
+        return FKL_ETHREAD;
+    fkl_err err = FKL_ETHREAD;
+    pthread_t thread;
+    if (pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED))
+        goto done;
+    if (stack_size && pthread_attr_setstacksize(&attributes, usable_stack_size(stack_size)))
+        goto done;
+    if (pthread_create(&thread, &attributes, run_thread, start) == 0)
+        err = FKL_OK;
+done:
+    pthread_attr_destroy(&attributes);
+    return err;
+}
+
+void fkli_thread_yield(void)
+{
+    FKLI_SCHED_POINT();
+    sched_yield();
+}
+
+// The hook at a thread's end.
+
+typedef struct exit_hook {
+    void (*run)(void *arg);
+    void *arg;
+} exit_hook;
+
+static pthread_once_t exit_key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t exit_key;
+static bool exit_key_made;
+static FKLI_THREAD_LOCAL exit_hook this_threads_hook;
+
+static void run_exit_hook(void *arg)
+{
+    exit_hook hook = *(exit_hook *)arg;
+    if (hook.run)
+        hook.run(hook.arg);
+}
+
+static void make_exit_key(void)
+{
+    exit_key_made = pthread_key_create(&exit_key, run_exit_hook) == 0;
+}
+
+bool fkli_thread_at_exit(void (*hook)(void *arg), void *arg)
+{
+    if (!FKLI_TLS_OUTLIVES_EXIT_HOOK)
+        return false;
+    pthread_once(&exit_key_once, make_exit_key);
+    if (!exit_key_made)
+        return false;
+    this_threads_hook.run = hook;
+    this_threads_hook.arg = arg;
+    return pthread_setspecific(exit_key, hook ? &this_threads_hook : NULL) == 0;
+}
+
+// Pipes.
+
+#if !defined(__linux__)
+static bool close_on_exec(int fd)
+{
+    int flags = fcntl(fd, F_GETFD);
+    return flags >= 0 && fcntl(fd, F_SETFD, flags | FD_CLOEXEC) == 0;
+}
+#endif
+
+fkl_err fkli_pipe_open(int *read_end, int *write_end)
+{
+    int ends[2];
+#if defined(__linux__)
+    if (pipe2(ends, O_CLOEXEC))
+        return FKL_EOS;
+#else
+    if (pipe(ends))
+        return FKL_EOS;
+    if (!close_on_exec(ends[0]) || !close_on_exec(ends[1])) {
+        close(ends[0]);
+        close(ends[1]);
+        return FKL_EOS;
+    }
+#endif
+    *read_end = ends[0];
+    *write_end = ends[1];
+    return FKL_OK;
+}
+
+void fkli_fd_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the actors of one runtime share: the configuration, the table of slots that gives ids and
+// finds actors, and the list of all actors. The runtime is counted too: it goes when its user has
+// destroyed it and the last reference to one of its actors is dropped.
+//
+// A slot is never freed or moved while the runtime exists. Its word holds the generation of the id
+// given out last (high half) and the references to that actor (low half), so a lookup takes a
+// reference and checks the generation in one instruction.
+#ifndef FKLI_REGISTRY_H
+#define FKLI_REGISTRY_H
+
+#include <forkless/actor.h>
+#include <forkless/runtime.h>
+
+#include "log.h"
+#include "memory.h"
+#include "platform/platform.h"
+#include "wait.h"
+
+typedef struct fkli_slot {
+    fkli_atomic_u64 word;
+    fkl_actor *actor;   // valid while there are references
+    uint32_t next_free; // guarded by the registry's lock; slot index + 1
+} fkli_slot;
+
+// Chunk n holds FKLI_FIRST_CHUNK << n slots, so the directory never grows.
+#define FKLI_FIRST_CHUNK 64u
+#define FKLI_CHUNKS 26
+
+struct fkl_runtime {
+    fkl_allocator allocator; // first: see fkli_allocator_of()
+    // Constant:
+    fkl_runtime_config config; // with its defaults filled in
+    fkli_log_sink log;
+    // Atomic:
+    fkli_atomic_u64 refs;    // the user's and one for each actor
+    fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start
+    fkli_atomic_u64 unknown; // messages to ids that name no actor any more
+    fkli_atomic_ptr chunks[FKLI_CHUNKS];
+    // Guarded by lock:
+    fkli_lock lock;
+    bool stopping;
+    uint32_t slots; // in the chunks so far
+    uint32_t first_free;
+    uint64_t threads; // not ended
+    fkl_actor *actors;
+    fkli_waitlist idle;   // who waits for `threads` to fall to 0
+    fkl_counters retired; // of actors that are gone
+};
+
+void fkli_registry_init(fkl_runtime *runtime);
+void fkli_registry_retain(fkl_runtime *runtime);
+void fkli_registry_release(fkl_runtime *runtime);
+
+// Gives an id for `actor`, with `refs` references. Errors: FKL_ENOMEM, FKL_ELIMIT (no slot left).
+FKL_MUST_CHECK fkl_err fkli_registry_add_locked(fkl_runtime *runtime, fkl_actor *actor,
+                                                uint32_t refs, fkli_slot **slot, fkl_actor_id *id);
+// Takes back the slot of an actor without references.
+void fkli_registry_remove_locked(fkl_runtime *runtime, fkli_slot *slot, fkl_actor_id id);
+
+// The actor with this id, dead or alive, with a new reference; NULL when it is gone.
+fkl_actor *fkli_registry_find(fkl_runtime *runtime, fkl_actor_id id);
+// Whether the id was ever given out.
+bool fkli_registry_knows(fkl_runtime *runtime, fkl_actor_id id);
+
+void fkli_slot_retain(fkli_slot *slot);
+// Returns whether it was the last reference.
+bool fkli_slot_release(fkli_slot *slot);
+
+#endif

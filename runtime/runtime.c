@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Runtimes: making, shutting down, freeing, and what can be seen of one from outside. Runs in the
+// user's threads; shutdown must not run in an actor of the same runtime.
+
+#include "actor.h"
+#include "registry.h"
+
+#include <string.h>
+
+static const uint32_t default_max_actors = 1048576;
+
+static bool is_complete(const fkl_allocator *allocator)
+{
+    int given = !!allocator->allocate + !!allocator->resize + !!allocator->release;
+    return given == 0 || given == 3;
+}
+
+fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
+{
+    fkl_runtime_config filled = {0};
+    if (config)
+        filled = *config;
+    if (!is_complete(&filled.allocator))
+        return FKL_EINVAL;
+    if (!filled.allocator.allocate)
+        filled.allocator = *fkli_allocator_of(NULL);
+    if (filled.max_actors == 0)
+        filled.max_actors = default_max_actors;
+    fkl_runtime *runtime = fkli_alloc_zeroed(&filled.allocator, sizeof *runtime);
+    if (!runtime)
+        return FKL_ENOMEM;
+    _Static_assert(offsetof(fkl_runtime, allocator) == 0, "see fkli_allocator_of()");
+    runtime->allocator = filled.allocator;
+    runtime->config = filled;
+    runtime->log = (fkli_log_sink){filled.log, filled.log_ctx};
+    fkli_registry_init(runtime);
+    *out = runtime;
+    return FKL_OK;
+}
+
+static void stop_all(fkl_runtime *runtime)
+{
+    fkli_lock_take(&runtime->lock);
+    runtime->stopping = true;
+    for (fkl_actor *actor = runtime->actors; actor; actor = actor->next)
+        fkli_scope_stop(&actor->scope);
+    fkli_lock_give(&runtime->lock);
+}
+
+// Whether all threads have ended; queues the waiter otherwise.
+static bool idle_or_queue(fkl_runtime *runtime, fkli_waiter *waiter)
+{
+    fkli_lock_take(&runtime->lock);
+    bool idle = runtime->threads == 0;
+    if (!idle)
+        fkli_waitlist_append_locked(&runtime->idle, waiter);
+    fkli_lock_give(&runtime->lock);
+    return idle;
+}
+
+static bool unqueue(fkl_runtime *runtime, fkli_waiter *waiter)
+{
+    fkli_lock_take(&runtime->lock);
+    fkli_waitlist_remove_locked(&runtime->idle, waiter);
+    bool idle = runtime->threads == 0;
+    fkli_lock_give(&runtime->lock);
+    return idle;
+}
+
+fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
+{
+    fkl_actor *self = fkl_self();
+    if (self && self->runtime == runtime)
+        return FKL_EDEADLK;
+    stop_all(runtime);
+    fkli_waiter waiter;
+    fkli_waiter_init(&waiter, fkli_thread_current());
+    if (idle_or_queue(runtime, &waiter))
+        return FKL_OK;
+    fkl_err err = fkli_await(&waiter, deadline, "shutdown");
+    if (unqueue(runtime, &waiter) && err != FKL_EINTR)
+        err = FKL_OK;
+    fkli_waiter_fini(&waiter);
+    return err;
+}
+
+fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
+{
+    if (!runtime)
+        return FKL_OK;
+    fkli_lock_take(&runtime->lock);
+    bool idle = runtime->threads == 0;
+    if (idle)
+        runtime->stopping = true;
+    fkli_lock_give(&runtime->lock);
+    if (!idle)
+        return FKL_EDEADLK;
+    fkli_registry_release(runtime);
+    return FKL_OK;
+}
+
+// Looking.
+
+static void describe(const fkl_actor *actor, fkl_running *row)
+{
+    memset(row, 0, sizeof *row);
+    row->id = actor->id;
+    memcpy(row->name, actor->name, strnlen(actor->name, sizeof row->name - 1));
+    const char *where = fkli_load_relaxed_ptr(&actor->thread.where);
+    row->wait = where ? where : "running";
+    row->orphan = fkli_event_is_set(&actor->exited);
+}
+
+void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t capacity, size_t *count)
+{
+    size_t found = 0;
+    fkli_lock_take(&runtime->lock);
+    for (const fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
+        if (fkli_event_is_set(&actor->thread_ended))
+            continue;
+        if (found < capacity)
+            describe(actor, &rows[found]);
+        ++found;
+    }
+    fkli_lock_give(&runtime->lock);
+    *count = found;
+}
+
+static void add_actor(const fkl_actor *actor, fkl_counters *total)
+{
+    const fkli_mailbox *mailbox = &actor->mailbox;
+    total->sent += fkli_load_relaxed_u64(&mailbox->sent);
+    total->handled += fkli_load_relaxed_u64(&mailbox->handled);
+    total->dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
+    total->dropped += fkli_load_relaxed_u64(&mailbox->dropped);
+    if (fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->thread_ended))
+        ++total->orphans;
+}
+
+void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out)
+{
+    fkl_runtime *locked = (fkl_runtime *)(uintptr_t)runtime;
+    fkli_lock_take(&locked->lock);
+    *out = runtime->retired;
+    for (const fkl_actor *actor = runtime->actors; actor; actor = actor->next)
+        add_actor(actor, out);
+    fkli_lock_give(&locked->lock);
+    uint64_t unknown = fkli_load_relaxed_u64(&runtime->unknown);
+    out->sent += unknown;
+    out->dead_lettered += unknown;
+    out->live = fkli_load_acquire_u64(&runtime->live);
+}
