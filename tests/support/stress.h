@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the stress programs share: `program [threads] [seed] [iterations]`, a random number stream for
-// each thread, checks that print the seed, and a watchdog that says who waits where when nothing
-// moves any more (FKL_STRESS_TIMEOUT seconds, 240 by default). They have a plain main(), so that they
-// run under ThreadSanitizer too.
+// What the stress programs share: `program [threads] [seed] [iterations]`, a random number stream
+// for each thread, checks that print the seed, and a watchdog that says who waits where when
+// nothing moves any more (FKL_STRESS_TIMEOUT seconds, 240 by default). They have a plain main(), so
+// that they run under ThreadSanitizer too.
 #ifndef FKL_TESTS_SUPPORT_STRESS_H
 #define FKL_TESTS_SUPPORT_STRESS_H
 
@@ -30,7 +30,7 @@ static stress_setup stress;
 static _Atomic(fkl_runtime *) stress_watched; // the runtime that the watchdog describes
 
 __attribute__((format(printf, 3, 4))) static inline void stress_fail(const char *file, int line,
-                                                                    const char *format, ...)
+                                                                     const char *format, ...)
 {
     va_list args;
     va_start(args, format);
