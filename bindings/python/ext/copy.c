@@ -107,17 +107,22 @@ static bool has_only_atoms(PyObject *container) {
     return true;
 }
 
-// Remembers a copy if its original can be met again: if somebody refers to it beside the container
-// that it was found in (and that container's copy), or, for the root, if something in it might.
-static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t held) {
-    bool again = held == 0 ? !has_only_atoms(copy) : Py_REFCNT(original) > held;
-    return again ? memo_add(c, original, copy) : 0;
-}
-
 // Children found in a list or dict are held by the original and by the copy that is being filled.
 #define HELD_TWICE 2
 // Children of a tuple or set are held by the original alone.
 #define HELD_ONCE 1
+// The same, but a cycle may lead to the tuple again while it is being copied, and so to its children.
+#define HELD_BY_CYCLE (-1)
+
+// Remembers a copy if its original can be met again: if somebody refers to it beside the container
+// that it was found in (and that container's copy), or, for the root and the children of a tuple in a
+// cycle, if something in it might.
+static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t held) {
+    bool again = held > 0 ? Py_REFCNT(original) > held
+                          : !has_only_atoms(copy) ||
+                                (held == HELD_BY_CYCLE && Py_REFCNT(original) > HELD_ONCE);
+    return again ? memo_add(c, original, copy) : 0;
+}
 
 // Replaces the items of a list that is ours by their copies.
 static int replace_list_items(copier *c, PyObject *list) {
@@ -188,10 +193,12 @@ static PyObject *copy_dict(copier *c, PyObject *obj, Py_ssize_t held) {
 // A tuple whose items are all shared is shared itself.
 static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held) {
     Py_ssize_t size = PyTuple_GET_SIZE(obj);
+    bool again = held <= 0 || Py_REFCNT(obj) > held;
     PyObject *copy = NULL;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyObject *item = PyTuple_GET_ITEM(obj, i);
-        PyObject *copied = is_atom(item) ? Py_NewRef(item) : copy_value(c, item, HELD_ONCE);
+        PyObject *copied = is_atom(item) ? Py_NewRef(item)
+                                        : copy_value(c, item, again ? HELD_BY_CYCLE : HELD_ONCE);
         if (copied == NULL) {
             Py_XDECREF(copy);
             return NULL;

@@ -6,6 +6,7 @@
 
 #include "state.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
 
@@ -44,6 +45,10 @@ static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     fkl_err err = fkl_sem_create(NULL, value, max_value, &self->sem);
     if (err != FKL_OK) {
         Py_DECREF(self);
+        if (err == FKL_EINVAL) { // what sem_open() reports
+            errno = EINVAL;
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
         return core_raise(core_state_of_type(type), err, "cannot make a semaphore");
     }
     return (PyObject *)self;

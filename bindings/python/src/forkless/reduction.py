@@ -109,13 +109,23 @@ class RemoteError(Exception):
 def _rebuild_error(record: Any) -> BaseException:
     if not isinstance(record, dict) or not isinstance(record.get("type"), str):
         raise _core.CorruptMessage("an error record is not a map with a 'type'")
+    notes = record.get("notes", [])
+    if not isinstance(notes, list):
+        raise _core.CorruptMessage("the 'notes' of an error record are not an array")
     if isinstance(record.get("pickle"), bytes):
-        return loads(record["pickle"])
+        try:
+            return loads(record["pickle"])  # type: ignore[no-any-return]
+        except Exception:
+            pass  # a type that this program does not know: the rest of the record will do
     error = RemoteError(f"{record['type']}: {record.get('message', '')}")
-    for note in record.get("notes", ()):
+    for note in notes:
         error.add_note(str(note))
+    cause = record.get("cause")
+    error.__cause__ = cause if isinstance(cause, BaseException) else None
     if "trace" in record:
-        error.__cause__ = RemoteTraceback(str(record["trace"]))
+        remote = RemoteTraceback(str(record["trace"]))
+        remote.__cause__ = error.__cause__
+        error.__cause__ = remote
     return error
 
 

@@ -48,8 +48,13 @@ def install(patches: PatchSet) -> None:
     patches.attribute(os, "getpid", _core.getpid)
 
 
+def _function(module: Any, name: str) -> Any:
+    """A function that a platform may lack. Then install() does not add it either."""
+    return getattr(module, name, None)
+
+
 def _identity_functions(real_os: Any) -> list[Any]:
-    real_getppid = real_os.getppid
+    real_getppid = _function(real_os, "getppid")
 
     def getppid() -> int:
         actor = _core.current()
@@ -59,8 +64,9 @@ def _identity_functions(real_os: Any) -> list[Any]:
 
 
 def _group_functions(real_os: Any) -> list[Any]:
-    real_getpgid, real_getpgrp, real_getsid = real_os.getpgid, real_os.getpgrp, real_os.getsid
-    real_setpgid, real_setsid = real_os.setpgid, real_os.setsid
+    real_getpgid, real_getpgrp, real_getsid, real_setpgid, real_setsid = (
+        _function(real_os, name) for name in ("getpgid", "getpgrp", "getsid", "setpgid", "setsid")
+    )
 
     def getpgid(pid: int) -> int:
         actor = _target(pid)
@@ -102,7 +108,8 @@ def _group_functions(real_os: Any) -> list[Any]:
 
 
 def _ending_functions(real_os: Any) -> list[Any]:
-    real_exit, real_abort, real_waitpid = real_os._exit, real_os.abort, real_os.waitpid
+    real_exit, real_abort = real_os._exit, real_os.abort
+    real_waitpid = _function(real_os, "waitpid")
 
     def _exit(status: int) -> NoReturn:
         actor = _core.current()

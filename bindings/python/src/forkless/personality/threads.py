@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import sys
 import threading
 import time
 from typing import Any
@@ -72,12 +73,26 @@ def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     ident = _thread.get_ident()
     actor.helpers.add(ident)
+    _keep_quiet_about_exit(getattr(function, "__self__", None))
     try:
         function(*args, **kwargs)
     except _core.ProcessExit:
         pass  # the actor has ended
     finally:
         actor.helpers.discard(ident)
+
+
+def _keep_quiet_about_exit(thread: Any) -> None:
+    """Let a Thread object report no ProcessExit: it says that the actor has ended."""
+    if not isinstance(thread, threading.Thread):
+        return
+    report = thread._invoke_excepthook  # type: ignore[attr-defined]
+
+    def invoke_excepthook(thread: Any) -> None:
+        if not isinstance(sys.exc_info()[1], _core.ProcessExit):
+            report(thread)
+
+    thread._invoke_excepthook = invoke_excepthook  # type: ignore[attr-defined]
 
 
 def _inheriting(original: Any) -> Any:

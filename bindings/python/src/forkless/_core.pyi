@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types of the C extension: actors, channels, semaphores and fast copies.
+
+A timeout is in seconds; None means for ever. A wait ends early with ProcessExit when the calling actor
+is ended, and with whatever was thrown at it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, Literal, SupportsFloat, SupportsIndex, TypeVar, final
+
+from typing_extensions import Buffer
+
+_T = TypeVar("_T")
+_Handler = Literal["share", "container"] | Callable[[Any], Any]
+_Seconds = SupportsFloat | SupportsIndex
+
+__version__: Final[str]
+
+class ProcessExit(BaseException):
+    """Unwinds a simulated process that called os._exit() or was ended. args[0] is the exit code."""
+
+class CorruptMessage(ValueError):
+    """A message is not what its codec says. It is lost; the queue it came from goes on."""
+
+class Actor:
+    """A simulated process: a thread with a pid, a life cycle and an exit code. Made to be subclassed."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Actor: ...
+    @property
+    def pid(self) -> int:
+        """The simulated process id: larger than the kernel's, and never used again."""
+    @property
+    def thread_ident(self) -> int:
+        """threading.get_ident() of the actor's own thread; 0 before it runs Python code and after."""
+    @property
+    def stopping(self) -> bool:
+        """Whether it was killed or asked to stop."""
+    def start(
+        self,
+        target: Callable[[Any], object],
+        name: str | None = None,
+        stack_size: int = 0,
+    ) -> None:
+        """Run target(actor) in a new thread.
+
+        Raises OSError (EAGAIN) when the system cannot start one, MemoryError, and RuntimeError at the
+        second call.
+        """
+    def join(self, timeout: _Seconds | None = None, thread: bool = False) -> int | None:
+        """Wait for the exit, or for the end of the thread too. The exit code; None after the timeout."""
+    def poll(self) -> int | None:
+        """The exit code, or None while it lives."""
+    def sentinel(self) -> int:
+        """A file descriptor, readable once the actor has ended; the actor owns it."""
+    def kill(self, code: int, /) -> bool:
+        """Publish the exit at once and end all waits. True if this call did it."""
+    def exit_now(self, code: int, /) -> bool:
+        """Publish the exit of the actor that runs at once. True if this call did it."""
+    def set_exit(self, code: int, error: Mapping[str, Any] | None = None, /) -> None:
+        """What the exit record will say; `error` is plain data about the exception, or None."""
+    def exit_error(self) -> Any:
+        """What set_exit() was told about the exception, once the actor has ended; or None."""
+    def throw(self, exception: BaseException, /) -> None:
+        """Raise the exception in the actor's own thread: at once in a wait of forkless, else at the
+        next bytecode. A ProcessExit replaces one that was not raised yet; others leave it in place."""
+    def enter(self) -> None:
+        """Called by the target when it is ready for exceptions that others throw; raises at once what
+        was thrown before."""
+    def leave(self) -> None:
+        """Called by the target when it is no longer ready for them."""
+    def run(self, function: Callable[..., _T], /, *args: Any) -> _T:
+        """Call function(*args) in this thread on behalf of the actor: current() is it."""
+
+@final
+class Channel:
+    """A queue of objects between actors; capacity 0: no bound."""
+
+    def __new__(cls, capacity: int = 0) -> Channel: ...
+    def __len__(self) -> int: ...
+    @property
+    def capacity(self) -> int:
+        """The bound, 0 for none."""
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+    def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
+        """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed, and
+        what pickling raises."""
+    def get(self, block: object = True, timeout: _Seconds | None = None, /) -> Any:
+        """Take the oldest object. Raises queue.Empty after the timeout, EOFError when the channel is
+        closed and empty, CorruptMessage when the message is not what its codec says."""
+    def poll(self, timeout: _Seconds | None = 0.0, /) -> bool:
+        """Whether an object is there, or the channel closed, waiting up to the timeout."""
+    def put_message(self, payload: Buffer, msgpack: object = True, /) -> None:
+        """Send bytes as they are: one msgpack value, or raw bytes. For peers written in C."""
+    def close(self) -> None:
+        """Refuse further puts; what is in the channel can still be got."""
+
+@final
+class SemLock:
+    """A semaphore between actors, or a recursive mutex; the interface of _multiprocessing.SemLock."""
+
+    SEM_VALUE_MAX: ClassVar[int]
+
+    def __new__(
+        cls,
+        kind: int,  # 0: recursive mutex, 1: semaphore
+        value: int,
+        maxvalue: int,
+        name: object = None,  # ignored, as is `unlink`: there is no system object behind it
+        unlink: bool = True,
+    ) -> SemLock: ...
+    @property
+    def handle(self) -> int:
+        """A number that names the semaphore."""
+    @property
+    def kind(self) -> int: ...
+    @property
+    def maxvalue(self) -> int: ...
+    @property
+    def name(self) -> None: ...
+    def acquire(self, block: bool = True, timeout: _Seconds | None = None) -> bool:
+        """Take one unit, waiting up to the timeout; whether it did."""
+    def release(self) -> None:
+        """Give one unit back. Raises ValueError, or AssertionError for a mutex of another thread."""
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *args: object) -> None: ...
+    def _count(self) -> int: ...
+    def _is_mine(self) -> bool: ...
+    def _get_value(self) -> int: ...
+    def _is_zero(self) -> bool: ...
+    def _after_fork(self) -> None: ...
+
+def current() -> Any:
+    """The actor that the calling thread acts for, an instance of a subclass of Actor; or None."""
+
+def getpid() -> int:
+    """The pid of the calling actor, or of the real process."""
+
+def after_fork() -> None:
+    """Let this thread act for the real process; for the child of a real fork."""
+
+def sleep(seconds: _Seconds, /) -> None:
+    """As time.sleep(), but ends at once when the actor is told to."""
+
+def copy(obj: _T, handlers: dict[type | None, _Handler] | None = None, /) -> _T:
+    """A deep copy, as pickling and unpickling would give.
+
+    Exact dict, list, tuple, set, frozenset and bytearray are copied, with shared references and cycles
+    kept; values that nobody can change are shared. `handlers` says by exact type what becomes of any
+    other object; the key None serves all that are not listed. Without it others are a TypeError.
+    """
+
+def try_copy(obj: Any, otherwise: Any, /) -> Any:
+    """A copy of plain data, or `otherwise` for any other object."""
+
+def pack(obj: object, /) -> bytes:
+    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits."""
+
+def unpack(data: Buffer, /) -> Any:
+    """The object in msgpack bytes. Raises CorruptMessage."""
+
+def configure(
+    dumps: Callable[[Any], Buffer],
+    loads: Callable[[Any], Any],
+    rebuild_error: Callable[[Any], BaseException],
+) -> None:
+    """Set the functions that carry objects that are not plain data between actors."""
+
+def throw_at(thread_ident: int, exception_class: type[BaseException], /) -> bool:
+    """Raise an instance of the class at the next bytecode of a thread. Whether there was one."""
+
+def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
+    """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""
