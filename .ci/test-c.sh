@@ -76,6 +76,7 @@ examples() {
     for source in docs/examples/*.c; do
         name=${source%.c}
         echo "== $name ($variant)"
+        mkdir -p "$out/docs/examples"
         if run "$out/$name" >"$out/$name.out" && same_output "$name"; then
             record "$name" 1 0
         else

@@ -55,14 +55,15 @@ suite_ansible() {
 
 # The interpreter itself is not instrumented, so the sanitizer's runtime is loaded ahead of it, and
 # objects come from malloc one by one so that each has its red zones. Leaks are not looked for: an
-# interpreter leaves thousands of live objects at its end, and ours cannot be told from those.
+# interpreter leaves thousands of live objects at its end, and ours cannot be told from those. Little
+# memory is kept in quarantine, since tests that watch the size of the process run here too.
 suite_asan() {
     local logs=$PWD/build/asan/python-logs
     rm -rf "$logs"
     mkdir -p "$logs"
     PYTHONMALLOC=malloc \
         LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
-        ASAN_OPTIONS="detect_leaks=0:log_path=$logs/report" \
+        ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=8:log_path=$logs/report" \
         UBSAN_OPTIONS="print_stacktrace=1:log_path=$logs/report" \
         TEST_TIMEOUT=300 run asan tests/python/unit
     if compgen -G "$logs/*" >/dev/null; then
