@@ -23,8 +23,8 @@ OUT := build/$(VARIANT)
 VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkless/base.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
-.PHONY: all programs deps demo test test-runtime test-python test-ansible asan tsan lint format \
-  bench install clean help
+.PHONY: all programs deps demo test test-runtime test-mutants test-python test-ansible asan tsan \
+  lint format bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -138,6 +138,10 @@ test-runtime: ## C unit tests, stress programs and documentation examples
 	@bash .ci/deps.sh packages
 	+@$(MAKE) --no-print-directory programs
 	@bash .ci/test-c.sh runtime plain
+
+test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names of faults)
+	@bash .ci/deps.sh packages
+	@bash tests/mutants/run.sh $(ARGS)
 
 test-python: deps ## the Python binding, on each CPython found
 	@bash .ci/test-python.sh python

@@ -11,9 +11,9 @@
 
 #include <forkless/channel.h>
 
+#include "credit.h"
 #include "mailbox.h"
 #include "memory.h"
-#include "sync.h"
 #include "wait.h"
 
 struct fkl_channel {

@@ -3,7 +3,9 @@
 // Public semaphores and mutexes: reference-counted objects around a credit. Any thread runs this. A
 // mutex is a credit of one unit plus the serial number of the thread that holds it.
 
-#include "sync.h"
+#include <forkless/sync.h>
+
+#include "credit.h"
 
 #include "memory.h"
 

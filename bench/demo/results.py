@@ -26,7 +26,7 @@ VOLATILE = frozenset({
 MADE_UP = (
     (re.compile(r'ansible-tmp-[0-9.]+-\d+-\d+'), 'ansible-tmp'),
     (re.compile(r'ansible-local-\d+\w*'), 'ansible-local'),
-    (re.compile(r'(ansible-local/)tmp\w{8}'), r'\1tmp'),
+    (re.compile(r'\btmp[a-z0-9_]{8}\b'), 'tmp'),
     (re.compile(r'(source|ansible\.)\.?[a-z0-9_]{8}\b(?=/|$)'), r'\1'),
     (re.compile(r'\.ansible_\w+'), '.ansible'),
     (re.compile(r'j\d{8,}\.\d+'), 'job'),

@@ -37,7 +37,7 @@ typedef struct fkl_exit {
 
 // Zero-initialise and set what differs.
 typedef struct fkl_spawn_options {
-    const char *name;  // copied; shown in diagnostics and, cut to the system's limit, as thread name
+    const char *name; // copied; shown in diagnostics and, cut to the system's limit, as thread name
     size_t stack_size; // bytes; 0: the runtime's default
     void *data;        // read back with fkl_actor_data()
 } fkl_spawn_options;
@@ -56,7 +56,8 @@ FKL_API void fkl_actor_release(fkl_actor *actor); // NULL is allowed
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_find(fkl_runtime *runtime, fkl_actor_id id,
                                               fkl_actor **out);
 
-// The actor whose thread this is (or which the thread entered), not retained; NULL outside of actors.
+// The actor whose thread this is (or which the thread entered), not retained; NULL outside of
+// actors.
 FKL_API fkl_actor *fkl_self(void);
 
 FKL_API fkl_actor_id fkl_actor_get_id(const fkl_actor *actor);
@@ -64,10 +65,10 @@ FKL_API const char *fkl_actor_name(const fkl_actor *actor);
 FKL_API void *fkl_actor_data(const fkl_actor *actor);
 FKL_API fkl_runtime *fkl_actor_runtime(const fkl_actor *actor);
 
-// Makes the calling thread a helper of `actor`: fkl_self() answers with it, and a request to stop the
-// actor ends the helper's waits too. A helper may send but not receive from the mailbox. `previous`
-// takes what fkl_self() was (possibly NULL), for fkl_actor_leave(). Retains the actor meanwhile.
-// Errors: FKL_ENOMEM.
+// Makes the calling thread a helper of `actor`: fkl_self() answers with it, and a request to stop
+// the actor ends the helper's waits too. A helper may send but not receive from the mailbox.
+// `previous` takes what fkl_self() was (possibly NULL), for fkl_actor_leave(). Retains the actor
+// meanwhile. Errors: FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_enter(fkl_actor *actor, fkl_actor **previous);
 FKL_API void fkl_actor_leave(fkl_actor *previous);
 
@@ -80,8 +81,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg);
 // Takes the next message of the calling actor's mailbox; system messages (FKL_MSG_DOWN) come before
 // user messages, each kind in order of arrival.
 // Ownership: the caller destroys `*out`. Threads: the actor's own. Blocks: until the deadline.
-// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED (also once the actor's exit is published), FKL_EINTR, FKL_EPERM
-// (not called from an actor's own thread).
+// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED (also once the actor's exit is published), FKL_EINTR,
+// FKL_EPERM (not called from an actor's own thread).
 FKL_API FKL_MUST_CHECK fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_try_receive(fkl_msg **out); // FKL_EEMPTY instead of blocking
 
@@ -101,15 +102,15 @@ FKL_API bool fkl_actor_kill(fkl_actor *actor, int32_t code);
 // Makes the wait in which the actor's own thread is, or else its next one, return FKL_EINTR, once.
 FKL_API void fkl_actor_interrupt(fkl_actor *actor);
 
-// Sets what the exit record will say when the function returns: reason ERROR when `error` is given or
-// `code` is not 0, and NORMAL or STOPPED otherwise. `error` (an FKL_EXT_ERROR map) is copied.
+// Sets what the exit record will say when the function returns: reason ERROR when `error` is given
+// or `code` is not 0, and NORMAL or STOPPED otherwise. `error` (an FKL_EXT_ERROR map) is copied.
 // Threads: the actor's own and its helpers. Errors: FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_set_exit(fkl_actor *actor, int32_t code, const void *error,
                                                   size_t error_len);
 
-// Publishes the exit record now, while the thread goes on to unwind as an orphan; later changes have
-// no effect. The record has the error that fkl_actor_set_exit() left, if any, and `code`, or that
-// call's code where `code` is 0. Returns whether this call published it.
+// Publishes the exit record now, while the thread goes on to unwind as an orphan; later changes
+// have no effect. The record has the error that fkl_actor_set_exit() left, if any, and `code`, or
+// that call's code where `code` is 0. Returns whether this call published it.
 FKL_API bool fkl_actor_exit_now(fkl_actor *actor, int32_t code);
 
 // The exit record if it is published. Errors: FKL_EEMPTY when the actor lives.
@@ -136,13 +137,14 @@ typedef uint64_t fkl_monitor_ref;
 // (the id was never given out by this runtime), FKL_ESTOPPED (the caller's exit is published).
 FKL_API FKL_MUST_CHECK fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out);
 
-// Ends a monitor; a FKL_MSG_DOWN of it that already waits in the mailbox is removed. Returns whether
-// the monitor was still there (false: its message had been received, or the reference is unknown).
+// Ends a monitor; a FKL_MSG_DOWN of it that already waits in the mailbox is removed. Returns
+// whether the monitor was still there (false: its message had been received, or the reference is
+// unknown).
 FKL_API bool fkl_demonitor(fkl_monitor_ref ref);
 
-// Reads an FKL_MSG_DOWN: which monitor, and how the target ended (`exit->error` lives as long as the
-// message). For a target that was dead before the monitor and whose record is gone the reason is
-// NORMAL, the code 0 and `known` false. Errors: FKL_ETYPE for another kind of message.
+// Reads an FKL_MSG_DOWN: which monitor, and how the target ended (`exit->error` lives as long as
+// the message). For a target that was dead before the monitor and whose record is gone the reason
+// is NORMAL, the code 0 and `known` false. Errors: FKL_ETYPE for another kind of message.
 FKL_API FKL_MUST_CHECK fkl_err fkl_msg_down(const fkl_msg *msg, fkl_monitor_ref *ref,
                                             fkl_exit *exit, bool *known);
 

@@ -28,11 +28,12 @@ FKL_API void fkl_channel_release(fkl_channel *channel);
 // FKL_ETIMEDOUT, FKL_ESTOPPED, FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_channel_send_until(fkl_channel *channel, fkl_msg *msg,
                                                       fkl_time deadline);
-FKL_API FKL_MUST_CHECK fkl_err fkl_channel_try_send(fkl_channel *channel, fkl_msg *msg); // FKL_EFULL
+FKL_API FKL_MUST_CHECK fkl_err fkl_channel_try_send(fkl_channel *channel,
+                                                    fkl_msg *msg); // FKL_EFULL
 
-// Takes the oldest message. Ownership: the caller destroys it. Blocks: while the channel is empty and
-// open, until the deadline. Errors: FKL_ECLOSED (closed and empty), FKL_ETIMEDOUT, FKL_ESTOPPED,
-// FKL_EINTR.
+// Takes the oldest message. Ownership: the caller destroys it. Blocks: while the channel is empty
+// and open, until the deadline. Errors: FKL_ECLOSED (closed and empty), FKL_ETIMEDOUT,
+// FKL_ESTOPPED, FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_channel_receive_until(fkl_channel *channel, fkl_time deadline,
                                                          fkl_msg **out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_channel_try_receive(fkl_channel *channel,

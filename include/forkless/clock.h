@@ -28,9 +28,9 @@ FKL_API fkl_time fkl_after_ns(int64_t ns);
 FKL_API fkl_time fkl_after_ms(int64_t ms);
 
 // Sleeps until `deadline`. A cancellation point like every wait of the library.
-// Blocks: until the deadline. Errors: FKL_OK at the deadline; FKL_ESTOPPED when the calling actor is
-// asked to stop; FKL_EINTR after fkl_actor_interrupt() or a signal handled by this thread (on Linux;
-// a handler installed with SA_RESTART lets a wait without deadline go on).
+// Blocks: until the deadline. Errors: FKL_OK at the deadline; FKL_ESTOPPED when the calling actor
+// is asked to stop; FKL_EINTR after fkl_actor_interrupt() or a signal handled by this thread (on
+// Linux; a handler installed with SA_RESTART lets a wait without deadline go on).
 FKL_API FKL_MUST_CHECK fkl_err fkl_sleep_until(fkl_time deadline);
 
 FKL_END_DECLS

@@ -30,7 +30,8 @@ FKL_API void fkl_packer_destroy(fkl_packer *packer);
 
 // Each appends one value. An error sticks: after the first failure nothing is appended and
 // fkl_packer_finish() reports it, so callers need not check every call.
-// The caller writes as many elements after an array(n), and key-value pairs after a map(n), as said.
+// The caller writes as many elements after an array(n), and key-value pairs after a map(n), as
+// said.
 FKL_API void fkl_pack_nil(fkl_packer *packer);
 FKL_API void fkl_pack_bool(fkl_packer *packer, bool value);
 FKL_API void fkl_pack_int(fkl_packer *packer, int64_t value);
@@ -69,8 +70,8 @@ typedef enum fkl_type {
 
 // Decodes exactly one msgpack value that fills `len` bytes. Strings, bin and ext point into `data`,
 // which must outlive the document.
-// Errors: FKL_ECORRUPT (not msgpack, cut short, bytes left over, too deep, or a count larger than the
-// bytes could hold), FKL_ENOMEM.
+// Errors: FKL_ECORRUPT (not msgpack, cut short, bytes left over, too deep, or a count larger than
+// the bytes could hold), FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_decode(fkl_runtime *runtime, const void *data, size_t len,
                                           fkl_document **out);
 FKL_API void fkl_document_destroy(fkl_document *document);

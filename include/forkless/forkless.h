@@ -15,10 +15,10 @@
 //
 // Threads: every function may be called from any thread unless its comment says otherwise.
 // Fork: a child of fork() has none of the actors; it may only exec or _exit.
-// Waits: every blocking call takes a deadline, and ends early with FKL_ESTOPPED or FKL_EINTR. It looks
-// for such a request first, so an actor that has been asked to stop gets FKL_ESTOPPED even where it
-// would not have to wait; the try_ calls never look.
-// References: a caller holds one for as long as its call lasts.
+// Waits: every blocking call takes a deadline, and ends early with FKL_ESTOPPED or FKL_EINTR. It
+// looks for such a request first, so an actor that has been asked to stop gets FKL_ESTOPPED even
+// where it would not have to wait; the try_ calls never look. References: a caller holds one for as
+// long as its call lasts.
 #ifndef FORKLESS_FORKLESS_H
 #define FORKLESS_FORKLESS_H
 

@@ -45,8 +45,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_msg_wrap(fkl_runtime *runtime, fkl_codec code
                                             void *ctx, fkl_msg **out);
 
 // Makes a message that carries the pointer `ref` and no bytes. `release(ref, ctx)` runs when the
-// message is destroyed with the reference still in it. `ctx` also tells receivers whose reference it
-// is (fkl_msg_take_ref). Errors: FKL_ENOMEM.
+// message is destroyed with the reference still in it. `ctx` also tells receivers whose reference
+// it is (fkl_msg_take_ref). Errors: FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_msg_wrap_ref(fkl_runtime *runtime, void *ref,
                                                 void (*release)(void *ref, void *ctx), void *ctx,
                                                 fkl_msg **out);

@@ -27,7 +27,12 @@ typedef struct fkl_allocator {
     void *ctx;
 } fkl_allocator;
 
-typedef enum fkl_log_level { FKL_LOG_DEBUG, FKL_LOG_INFO, FKL_LOG_WARN, FKL_LOG_ERROR } fkl_log_level;
+typedef enum fkl_log_level {
+    FKL_LOG_DEBUG,
+    FKL_LOG_INFO,
+    FKL_LOG_WARN,
+    FKL_LOG_ERROR
+} fkl_log_level;
 
 // Zero-initialise and set what differs; zero always means the default.
 typedef struct fkl_runtime_config {
@@ -54,20 +59,20 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_create(const fkl_runtime_config *conf
 
 // Refuses new actors, asks every actor to stop, and waits until all threads have ended.
 // Threads: any outside the runtime's actors. Blocks: until the deadline. Errors: FKL_ETIMEDOUT when
-// actors still run (fkl_runtime_running() names them; call again to go on waiting); FKL_EDEADLK from
-// an actor of this runtime; FKL_EINTR.
+// actors still run (fkl_runtime_running() names them; call again to go on waiting); FKL_EDEADLK
+// from an actor of this runtime; FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline);
 
-// Frees a runtime whose shutdown succeeded, and one that never had an actor. Errors: FKL_EDEADLK when
-// threads of it still run: then nothing is freed.
+// Frees a runtime whose shutdown succeeded, and one that never had an actor. Errors: FKL_EDEADLK
+// when threads of it still run: then nothing is freed.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_destroy(fkl_runtime *runtime);
 
 // One row of fkl_runtime_running().
 typedef struct fkl_running {
     fkl_actor_id id;
-    char name[32];      // cut to fit, always terminated
-    const char *wait;   // static text: where it waits ("receive", "semaphore", …) or "running"
-    bool orphan;        // its exit is published, its thread has not ended
+    char name[32];    // cut to fit, always terminated
+    const char *wait; // static text: where it waits ("receive", "semaphore", …) or "running"
+    bool orphan;      // its exit is published, its thread has not ended
 } fkl_running;
 
 // Writes up to `capacity` rows about the actors whose threads have not ended, and the number of all

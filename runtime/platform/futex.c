@@ -13,8 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#if !defined(SYS_futex) && defined(SYS_futex_time64)
-#define SYS_futex SYS_futex_time64
+// Where time_t is wider than a machine word the call that takes such times has another number.
+#ifdef SYS_futex_time64
+#ifdef SYS_futex
+#define FUTEX_CALL (sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex)
+#else
+#define FUTEX_CALL SYS_futex_time64
+#endif
+#else
+#define FUTEX_CALL SYS_futex
 #endif
 
 enum { EMPTY, PARKED, NOTIFIED };
@@ -32,14 +39,14 @@ static int futex_wait(fkli_atomic_u32 *word, uint32_t expected, fkl_time deadlin
         until.tv_nsec = (long)(deadline % 1000000000);
         timeout = &until;
     }
-    long result = syscall(SYS_futex, &word->value, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
-                          timeout, NULL, FUTEX_BITSET_MATCH_ANY);
+    long result = syscall(FUTEX_CALL, &word->value, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+                          expected, timeout, NULL, FUTEX_BITSET_MATCH_ANY);
     return result == 0 ? 0 : errno;
 }
 
 static void futex_wake_one(fkli_atomic_u32 *word)
 {
-    syscall(SYS_futex, &word->value, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+    syscall(FUTEX_CALL, &word->value, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
 // Parker.

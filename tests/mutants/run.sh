@@ -52,12 +52,17 @@ with open(path, "w") as file:
 PYTHON
 }
 
-# try NAME FILE OLD NEW VARIANT TEST ARGUMENT...
+# try NAME EDITS FILE OLD NEW... VARIANT TEST ARGUMENT...
 try() {
-    local name=$1 file=$2 old=$3 new=$4 how
-    shift 4
-    if ! replace "$file" "$old" "$new" 2>/dev/null; then
-        how='stale: the source has changed'
+    local name=$1 edits=$2 files=() how=''
+    shift 2
+    for (( ; edits > 0; edits--)); do
+        files+=("$1")
+        replace "$1" "$2" "$3" 2>/dev/null || how='stale: the source has changed'
+        shift 3
+    done
+    if [[ -n $how ]]; then
+        :
     elif ! build "$1" "$2"; then
         how="stale: $(grep -m1 error "$copy/log" || true)"
     elif passes "$@"; then
@@ -66,34 +71,42 @@ try() {
         how=caught
     fi
     printf '%-44s %-9s by %s\n' "$name" "$how" "$*" | tee -a "$top/results"
-    cp "$file" "$copy/$file" # newer than its object, so it is built again
+    local file
+    for file in "${files[@]}"; do # newer than their objects, so they are built again
+        cp "$top/sources/$file" "$copy/$file"
+    done
 }
 
-# each COMMAND [NAME...]: calls COMMAND NAME FILE OLD NEW VARIANT TEST ARGUMENT... for those wanted.
+# each COMMAND [NAME...]: calls COMMAND NAME EDITS FILE OLD NEW... VARIANT TEST ARGUMENT... for those
+# wanted.
 each() {
-    local command=$1 line name='' file='' old='' new=''
+    local command=$1 line name='' file='' old='' new='' edits=()
     shift
     local wanted=" $* "
     while IFS= read -r line; do
         case $line in
         '#'* | '') ;;
-        name:*) name=${line#name: } old='' new='' ;;
-        file:*) file=${line#file: } ;;
+        name:*) name=${line#name: } file='' edits=() ;;
+        file:*)
+            [[ -z $file ]] || edits+=("$file" "$old" "$new")
+            file=${line#file: } old='' new=''
+            ;;
         old:*) old+=${old:+$'\n'}${line#old: } ;;
         new:*) new+=${new:+$'\n'}${line#new: } ;;
         test:*)
             [[ $wanted == "  " || $wanted == *" $name "* ]] || continue
+            edits+=("$file" "$old" "$new")
             # shellcheck disable=SC2086 # variant, test and arguments are words
-            "$command" "$name" "$file" "$old" "$new" ${line#test: }
+            "$command" "$name" $((${#edits[@]} / 3)) "${edits[@]}" ${line#test: }
             ;;
         *) echo "tests/mutants/list: what is '$line'?" && exit 1 ;;
         esac
-    done <tests/mutants/list
+    done <"$top/sources/tests/mutants/list"
 }
 
 declare -A sound # tests that pass without a fault; one that fails anyhow proves nothing
 check_sound() {
-    shift 4
+    shift $((2 + 3 * $2))
     [[ -z ${sound["$*"]:-} ]] || return 0
     if ! build "$1" "$2" || ! passes "$@"; then
         echo "$* fails without a fault:"
@@ -108,8 +121,9 @@ take_turn() {
     if ((turn++ % jobs == job)); then try "$@"; fi
 }
 
-mkdir -p "$copy/docs"
-cp -r Makefile include runtime tests "$copy"
+mkdir "$top/sources" # what is edited meanwhile does not disturb
+cp -r Makefile include runtime tests "$top/sources"
+cp -r "$top/sources" "$copy"
 each check_sound "$@"
 echo "${#sound[@]} tests pass without a fault"
 : >"$top/results"

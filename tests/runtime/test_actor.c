@@ -333,3 +333,36 @@ Test(actor, an_interrupt_leaves_helpers_alone, .timeout = 60)
     assert_err(twice.first, FKL_EINTR);
     rig_destroy(runtime);
 }
+
+struct visitor {
+    fkl_actor *host;
+    fkl_actor *inside;
+    fkl_err enter, receive;
+};
+
+static void visit_for_ever(fkl_actor *self, void *arg)
+{
+    struct visitor *visitor = arg;
+    fkl_actor *previous = NULL;
+    fkl_msg *msg = NULL;
+    (void)self;
+    visitor->enter = fkl_actor_enter(visitor->host, &previous);
+    visitor->inside = fkl_self();
+    visitor->receive = fkl_try_receive(&msg);
+}
+
+// The mailbox is closed to a thread that works for another actor; its end is still its own.
+Test(actor, an_actor_may_end_inside_of_another_one, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    struct visitor visitor = {.host = rig_spawn(runtime, act_serve, NULL)};
+    fkl_actor *guest = rig_spawn(runtime, visit_for_ever, &visitor);
+    fkl_actor_id id = fkl_actor_get_id(guest);
+    cr_assert_eq(rig_join(guest).id, id);
+    assert_ok(visitor.enter);
+    cr_assert_eq(visitor.inside, visitor.host);
+    assert_err(visitor.receive, FKL_EPERM);
+    fkl_actor_stop(visitor.host);
+    cr_assert_eq(rig_join(visitor.host).reason, FKL_EXIT_STOPPED);
+    rig_destroy(runtime);
+}

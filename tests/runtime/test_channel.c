@@ -440,19 +440,22 @@ Test(channel, a_stop_an_interrupt_and_a_deadline_end_every_kind_of_wait, .timeou
 Test(channel, a_stopped_receiver_does_not_lose_the_message_for_the_next, .timeout = 120)
 {
     fkl_runtime *runtime = rig_create();
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 200; round++) {
         fkl_channel *channel = create(0);
         struct user users[2];
         fkl_actor *actors[2];
         for (int i = 0; i < 2; i++) {
             users[i] = (struct user){.channel = channel, .deadline = FKL_FOREVER};
             actors[i] = rig_spawn(runtime, use_receive, &users[i]);
-            if (round % 2) {
-                assert_eventually(rig_waits(actors[i]));
-            }
+            assert_eventually(rig_waits(actors[i]));
+        }
+        // Each order of stop and wake-up: actors[0] is first in the queue.
+        if (round & 1) {
+            fkl_actor_stop(actors[0]);
+            rig_spin(round * 250); // it leaves its wait about now
         }
         put(channel, 1);
-        fkl_actor_stop(actors[0]); // races with the wake-up of actors[0]
+        fkl_actor_stop(actors[0]);
         rig_join(actors[0]);
         if (users[0].err == FKL_ESTOPPED) {
             rig_join(actors[1]);

@@ -4,6 +4,11 @@
 // early for another reason.
 #include "support/rig.h"
 
+#include "platform/platform.h"
+
+#include <pthread.h>
+#include <signal.h>
+
 Test(clock, time_never_runs_backwards)
 {
     fkl_time last = fkl_now();
@@ -64,6 +69,7 @@ struct slept {
     fkl_time deadline;
     fkl_err err;
     fkl_time woke;
+    atomic_bool over;
 };
 
 static void sleeper(fkl_actor *self, void *arg)
@@ -122,4 +128,34 @@ Test(clock, a_message_does_not_end_a_sleep, .timeout = 60)
     assert_ok(slept.err);
     cr_assert_geq(slept.woke, slept.deadline);
     rig_destroy(runtime);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static void *plain_sleeper(void *arg)
+{
+    sleeper(NULL, arg);
+    atomic_store(&((struct slept *)arg)->over, true);
+    return NULL;
+}
+
+Test(clock, a_signal_handler_ends_a_sleep, .timeout = 60)
+{
+    if (!FKLI_HAVE_FUTEX) {
+        cr_skip_test("a condition variable does not say");
+    }
+    struct slept slept = {.deadline = FKL_FOREVER};
+    struct sigaction action = {.sa_handler = on_signal};
+    pthread_t thread;
+    sigaction(SIGUSR1, &action, NULL);
+    cr_assert_eq(pthread_create(&thread, NULL, plain_sleeper, &slept), 0);
+    while (!atomic_load(&slept.over)) {
+        rig_pause_ms(1);
+        pthread_kill(thread, SIGUSR1); // again and again, for it may not sleep yet
+    }
+    pthread_join(thread, NULL);
+    assert_err(slept.err, FKL_EINTR);
 }

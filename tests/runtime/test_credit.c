@@ -4,7 +4,7 @@
 // while they are being woken. Its public face is tested in test_sync.c.
 #include "support/rig.h"
 
-#include "sync.h"
+#include "credit.h"
 
 #include <pthread.h>
 

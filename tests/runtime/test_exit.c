@@ -4,7 +4,9 @@
 // them: joins and sentinels. Monitors are in test_monitor.c.
 #include "support/rig.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -138,6 +140,84 @@ Test(exit, exit_now_publishes_while_the_thread_goes_on, .timeout = 60)
     cr_assert_eq(record.code, 7, "later changes have no effect");
     fkl_actor_release(actor);
     rig_destroy(runtime);
+}
+
+struct afterwards {
+    fkl_err try_receive, receive, monitor;
+};
+
+static void go_on_after_the_exit(fkl_actor *self, void *arg)
+{
+    struct afterwards *after = arg;
+    fkl_msg *msg = NULL;
+    fkl_monitor_ref ref = 0;
+    fkl_actor_exit_now(self, 0);
+    after->try_receive = fkl_try_receive(&msg);
+    after->receive = fkl_receive_until(FKL_FOREVER, &msg);
+    after->monitor = fkl_monitor(fkl_actor_get_id(self), &ref);
+}
+
+Test(exit, an_orphan_neither_receives_nor_monitors, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    struct afterwards after = {FKL_OK, FKL_OK, FKL_OK};
+    fkl_exit record = rig_join(rig_spawn(runtime, go_on_after_the_exit, &after));
+    cr_assert_eq(record.reason, FKL_EXIT_NORMAL);
+    assert_err(after.try_receive, FKL_ESTOPPED);
+    assert_err(after.receive, FKL_ESTOPPED);
+    assert_err(after.monitor, FKL_ESTOPPED);
+    rig_destroy(runtime);
+}
+
+static void set_then_exit_now(fkl_actor *self, void *arg)
+{
+    fkl_err *err = arg;
+    *err = fkl_actor_set_exit(self, 3, "why", 3);
+    fkl_actor_exit_now(self, 0);
+}
+
+Test(exit, exit_now_with_code_0_keeps_what_was_set, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    fkl_err err = FKL_EINVAL;
+    fkl_exit record = rig_join(rig_spawn(runtime, set_then_exit_now, &err));
+    assert_ok(err);
+    cr_assert_eq(record.reason, FKL_EXIT_ERROR);
+    cr_assert_eq(record.code, 3);
+    cr_assert_eq(record.error_len, 3);
+    rig_destroy(runtime);
+}
+
+static void end_the_thread(fkl_actor *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    pthread_exit(NULL);
+}
+
+static void count_lines(fkl_log_level level, const char *text, void *ctx)
+{
+    (void)level;
+    (void)text;
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static void count_hook(fkl_actor_id id, void *ctx)
+{
+    (void)id;
+    atomic_fetch_add((atomic_int *)ctx, 100);
+}
+
+Test(exit, a_function_that_ends_its_thread_is_an_exit_too, .timeout = 60)
+{
+    atomic_int count = 0;
+    fkl_runtime_config config = {
+        .log = count_lines, .log_ctx = &count, .on_thread_end = count_hook, .hook_ctx = &count};
+    fkl_runtime *runtime = NULL;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    rig_join(rig_spawn(runtime, end_the_thread, NULL));
+    rig_destroy(runtime);
+    cr_assert_eq(atomic_load(&count), 1, "one line in the log, and no hook");
 }
 
 // ---- kill
@@ -314,8 +394,8 @@ Test(exit, the_sentinel_is_readable_from_the_exit_on, .timeout = 60)
     cr_assert_eq(read(fd, &byte, 1), 0, "end of file");
     cr_assert(readable(fd, 0), "and it stays so");
     rig_join(actor);
-    assert_eventually(read(fd, &byte, 1) < 0); // closed with the last reference, the thread's own
     rig_destroy(runtime);
+    cr_assert_eq(fcntl(fd, F_GETFD), -1, "the last reference closed it");
 }
 
 Test(exit, a_sentinel_made_after_the_exit_is_readable_at_once, .timeout = 60)

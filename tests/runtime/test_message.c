@@ -86,6 +86,16 @@ Test(message, a_codec_without_bytes_or_unknown_is_einval)
     cr_assert_eq(released.count, 0, "on error the buffer stays with the caller");
 }
 
+Test(message, missing_bytes_are_einval)
+{
+    fkl_msg *msg = NULL;
+    struct released released = {0};
+    assert_err(fkl_msg_create_copy(NULL, FKL_CODEC_RAW, NULL, 1, &msg), FKL_EINVAL);
+    assert_err(fkl_msg_wrap(NULL, FKL_CODEC_RAW, NULL, 1, on_buffer, &released, &msg), FKL_EINVAL);
+    cr_assert_null(msg);
+    cr_assert_eq(released.count, 0);
+}
+
 Test(message, a_size_beyond_all_memory_is_enomem)
 {
     fkl_msg *msg = NULL;

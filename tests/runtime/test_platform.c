@@ -136,19 +136,26 @@ Test(platform, a_signal_handler_ends_a_park, .timeout = 60)
 
 struct counted {
     fkli_lock lock;
-    int rounds;
+    atomic_int ready;
+    int threads, rounds;
     long total; // plain on purpose: the lock must protect it
 };
 
 static void *count_up(void *arg)
 {
     struct counted *counted = arg;
+    atomic_fetch_add(&counted->ready, 1);
+    while (atomic_load(&counted->ready) < counted->threads) {
+        fkli_thread_yield();
+    }
     for (int i = 0; i < counted->rounds; i++) {
         fkli_lock_take(&counted->lock);
-        counted->total++;
-        if (i % 1000 == 0) {
+        long before = counted->total;
+        rig_spin(20);
+        if (i % 64 == 0) {
             fkli_thread_yield(); // so that others find it taken
         }
+        counted->total = before + 1;
         fkli_lock_give(&counted->lock);
     }
     return NULL;
@@ -157,7 +164,7 @@ static void *count_up(void *arg)
 Test(platform, a_lock_lets_one_thread_in_at_a_time, .timeout = 60)
 {
     enum { COUNT = 6 };
-    struct counted counted = {.rounds = 20000};
+    struct counted counted = {.threads = COUNT, .rounds = 10000};
     pthread_t threads[COUNT];
     fkli_lock_init(&counted.lock);
     for (int i = 0; i < COUNT; i++) {

@@ -162,33 +162,37 @@ Test(wait, each_thread_has_a_record_with_its_own_number)
 
 struct awaiter {
     fkli_event *event;
-    fkl_time deadline;
+    atomic_int *ready;
     fkl_err err;
 };
 
 static void *await_event(void *arg)
 {
     struct awaiter *awaiter = arg;
-    awaiter->err = fkli_event_wait(awaiter->event, awaiter->deadline, "test");
+    atomic_fetch_add(awaiter->ready, 1);
+    awaiter->err = fkli_event_wait(awaiter->event, FKL_FOREVER, "test");
     return NULL;
 }
 
+// The event comes when the waiters are about to sleep, a little later each time.
 Test(wait, an_event_ends_the_waits_for_it_before_and_after, .timeout = 60)
 {
-    enum { COUNT = 4 };
-    for (int round = 0; round < 50; round++) {
+    enum { COUNT = 2 };
+    for (int round = 0; round < 600; round++) {
         fkli_event event;
+        atomic_int ready = 0;
         struct awaiter awaiters[COUNT];
         pthread_t threads[COUNT];
         fkli_event_init(&event);
         cr_assert_not(fkli_event_is_set(&event));
         for (int i = 0; i < COUNT; i++) {
-            awaiters[i] = (struct awaiter){&event, SOON, FKL_EINVAL};
+            awaiters[i] = (struct awaiter){&event, &ready, FKL_EINVAL};
             cr_assert_eq(pthread_create(&threads[i], NULL, await_event, &awaiters[i]), 0);
         }
-        if (round % 2) {
-            rig_pause_ms(1);
+        while (atomic_load(&ready) < COUNT) {
+            fkli_thread_yield();
         }
+        rig_spin(round * 10);
         fkli_event_set(&event);
         fkli_event_wake(&event);
         for (int i = 0; i < COUNT; i++) {

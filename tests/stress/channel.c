@@ -104,6 +104,8 @@ static void act_receiver(fkl_actor *self, void *arg)
     }
 }
 
+// Disturbs the actors. Not in every round, because an interrupt also helps a waiter whose wake-up
+// was lost.
 struct chaos {
     struct round *round;
     fkl_actor **actors;
@@ -153,9 +155,12 @@ static void check(const struct round *round, bool complete)
     }
 }
 
-// When `close_early`, the close races with the senders; else it comes when all have sent.
-static void run_round(size_t capacity, int count, bool may_stop, bool close_early)
+enum { CALM = 0, INTERRUPTS = 1, STOPS = 2 | INTERRUPTS, EARLY_CLOSE = 4 };
+
+// With EARLY_CLOSE the close races with the senders, else it comes when all have sent.
+static void run_round(size_t capacity, int count, int trouble)
 {
+    bool may_stop = (trouble & STOPS) == STOPS, close_early = may_stop || (trouble & EARLY_CLOSE);
     fkl_runtime *runtime = stress_runtime();
     struct round *round = calloc(1, sizeof *round);
     struct party parties[2 * PARTIES];
@@ -174,9 +179,11 @@ static void run_round(size_t capacity, int count, bool may_stop, bool close_earl
                                  i < each ? act_sender : act_receiver, &parties[i]);
     }
     struct chaos chaos = {round, actors, 2 * each};
-    pthread_t trouble;
-    CHECK(pthread_create(&trouble, NULL, make_trouble, &chaos) == 0, "no thread");
-    if (close_early || may_stop) {
+    pthread_t disturber;
+    if (trouble & INTERRUPTS) {
+        CHECK(pthread_create(&disturber, NULL, make_trouble, &chaos) == 0, "no thread");
+    }
+    if (close_early) {
         nanosleep(&(struct timespec){.tv_nsec = 15000000}, NULL);
         fkl_channel_close(round->channel);
     }
@@ -189,9 +196,11 @@ static void run_round(size_t capacity, int count, bool may_stop, bool close_earl
         CHECK_OK(fkl_actor_join_until(actors[i], FKL_FOREVER, &record));
     }
     atomic_store(&round->over, true);
-    pthread_join(trouble, NULL);
+    if (trouble & INTERRUPTS) {
+        pthread_join(disturber, NULL);
+    }
     drain(round);
-    check(round, !may_stop && !close_early);
+    check(round, !close_early);
     for (int i = 0; i < 2 * each; i++) {
         fkl_actor_release(actors[i]);
     }
@@ -206,9 +215,11 @@ int main(int argc, char **argv)
     stress_begin(argc, argv, 8, 3);
     for (int i = 0; i < stress.iterations; i++) {
         for (int j = 0; j < 4; j++) {
-            run_round(capacities[j], j == 1 ? 1000 : 3000, false, false);
-            run_round(capacities[j], MAX_MESSAGES, false, true);
-            run_round(capacities[j], MAX_MESSAGES, true, false);
+            int few = j == 1 ? 1000 : 3000; // each of them a hand-over
+            run_round(capacities[j], few, CALM);
+            run_round(capacities[j], few, INTERRUPTS);
+            run_round(capacities[j], MAX_MESSAGES, EARLY_CLOSE);
+            run_round(capacities[j], MAX_MESSAGES, STOPS);
             stress.seed++;
         }
     }

@@ -10,6 +10,7 @@ struct producer {
     int number;
     int count;
     bool may_fail;
+    bool sparse; // sleeps after each message
     int accepted;
     int refused;
 };
@@ -32,6 +33,9 @@ static void produce(fkl_actor *self, void *arg)
             fkl_msg_destroy(msg);
         }
         stress_jitter(&random);
+        if (producer->sparse) {
+            nanosleep(&(struct timespec){.tv_nsec = (long)stress_below(&random, 100000)}, NULL);
+        }
     }
 }
 
@@ -76,7 +80,7 @@ static void consume(fkl_actor *self, void *arg)
     }
 }
 
-static void round_of(int count, long limit)
+static void round_of(int count, long limit, bool sparse)
 {
     fkl_runtime *runtime = stress_runtime();
     int producers = stress.threads;
@@ -88,7 +92,7 @@ static void round_of(int count, long limit)
     long all = (long)producers * count;
     fkl_actor *reader = stress_spawn(runtime, "consumer", consume, &consumer);
     for (int i = 0; i < producers; i++) {
-        rows[i] = (struct producer){reader, i, count, limit < all, 0, 0};
+        rows[i] = (struct producer){reader, i, count, limit < all, sparse, 0, 0};
         actors[i] = stress_spawn(runtime, "producer", produce, &rows[i]);
     }
     long accepted = 0, refused = 0;
@@ -117,8 +121,9 @@ int main(int argc, char **argv)
     stress_begin(argc, argv, 8, 12);
     for (int i = 0; i < stress.iterations; i++) {
         int count = 10000;
-        round_of(count, (long)count * stress.threads);
-        round_of(count, (long)count * stress.threads / 3);
+        round_of(count, (long)count * stress.threads, false);
+        round_of(count, (long)count * stress.threads / 3, false);
+        round_of(800, 800L * stress.threads, true);
         stress.seed++;
     }
     return 0;

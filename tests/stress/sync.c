@@ -84,6 +84,8 @@ static void act_lock(fkl_actor *self, void *arg)
     }
 }
 
+// Disturbs the actors. Not in every round, because an interrupt also helps a waiter whose wake-up
+// was lost.
 struct chaos {
     struct guarded *guarded;
     fkl_actor **actors;
@@ -100,7 +102,7 @@ static void *interrupt_somebody(void *arg)
     return NULL;
 }
 
-static void run_guarded(int units, fkl_actor_fn fn, int rounds)
+static void run_guarded(int units, fkl_actor_fn fn, int rounds, bool interrupts)
 {
     fkl_runtime *runtime = stress_runtime();
     struct guarded guarded = {.units = units, .rounds = rounds};
@@ -115,13 +117,17 @@ static void run_guarded(int units, fkl_actor_fn fn, int rounds)
         actors[i] = stress_spawn(runtime, "member", fn, &members[i]);
     }
     struct chaos chaos = {&guarded, actors};
-    CHECK(pthread_create(&trouble, NULL, interrupt_somebody, &chaos) == 0, "no thread");
+    if (interrupts) {
+        CHECK(pthread_create(&trouble, NULL, interrupt_somebody, &chaos) == 0, "no thread");
+    }
     fkl_exit record;
     for (int i = 0; i < stress.threads; i++) {
         CHECK_OK(fkl_actor_join_until(actors[i], FKL_FOREVER, &record));
     }
     atomic_store(&guarded.over, true);
-    pthread_join(trouble, NULL);
+    if (interrupts) {
+        pthread_join(trouble, NULL);
+    }
     for (int i = 0; i < stress.threads; i++) {
         stress_join(actors[i]);
     }
@@ -215,6 +221,66 @@ static void run_handoff(int quota)
     free(actors);
 }
 
+// ---- waiters that give up and end while they are being woken: nobody touches them afterwards
+
+struct leaving {
+    fkl_sem *sem;
+    atomic_bool waits;
+    uint64_t number;
+    atomic_int *left;
+};
+
+static void act_leave(fkl_actor *self, void *arg)
+{
+    struct leaving *leaving = arg;
+    stress_random random = stress_stream(leaving->number);
+    (void)self;
+    atomic_store(&leaving->waits, true);
+    fkl_err err =
+        fkl_sem_wait_until(leaving->sem, fkl_after_ns((int64_t)stress_below(&random, 120000)));
+    CHECK(err == FKL_OK || err == FKL_ETIMEDOUT, "%s", fkl_err_name(err));
+    if (err == FKL_OK) {
+        atomic_fetch_add(leaving->left, 1);
+    }
+}
+
+static void run_leaving(int count)
+{
+    fkl_runtime *runtime = stress_runtime();
+    stress_random random = stress_stream(8000);
+    atomic_int taken = 0;
+    int64_t posted = 0;
+    struct leaving *rows = calloc((size_t)count, sizeof *rows);
+    fkl_sem *sem = NULL;
+    CHECK(rows, "memory");
+    CHECK_OK(fkl_sem_create(NULL, 0, 1, &sem));
+    for (int i = 0; i < count; i++) {
+        rows[i].sem = sem;
+        rows[i].number = (uint64_t)i;
+        rows[i].left = &taken;
+        fkl_actor_release(stress_spawn(runtime, "leaving", act_leave, &rows[i]));
+        while (!atomic_load(&rows[i].waits)) {
+            sched_yield();
+        }
+        fkl_time moment = fkl_after_ns((int64_t)stress_below(&random, 150000));
+        while (fkl_now() < moment) {
+        }
+        CHECK_OK(fkl_sem_post(sem));
+        posted++;
+        fkl_counters counters;
+        do { // until the actor has made up its mind
+            sched_yield();
+            fkl_runtime_counters(runtime, &counters);
+        } while (counters.live > 0);
+        posted -= fkl_sem_try_wait(sem) == FKL_OK;
+    }
+    stress_end_runtime(runtime);
+    CHECK(posted == atomic_load(&taken), "%lld posted, %d taken", (long long)posted,
+          atomic_load(&taken));
+    fkl_sem_release(sem);
+    free(rows);
+}
+
 // ---- references: the last of many users frees everything, whoever that is
 
 struct shared {
@@ -273,12 +339,15 @@ static void run_references(void)
 
 int main(int argc, char **argv)
 {
-    stress_begin(argc, argv, 8, 4);
+    stress_begin(argc, argv, 8, 3);
     for (int i = 0; i < stress.iterations; i++) {
-        run_guarded(1, act_guard, 1500);
-        run_guarded(3, act_guard, 1500);
-        run_guarded(1, act_lock, 1500);
+        for (int j = 0; j < 2; j++) {
+            run_guarded(1, act_guard, 1000, j == 1);
+            run_guarded(3, act_guard, 1000, j == 1);
+            run_guarded(1, act_lock, 1000, j == 1);
+        }
         run_handoff(1500);
+        run_leaving(400);
         for (int j = 0; j < 20; j++) {
             run_references();
         }

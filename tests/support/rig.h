@@ -48,6 +48,13 @@ static inline void rig_pause_ms(long ms)
     }
 }
 
+// Passes a little time, so that a race is met at another point each time.
+static inline void rig_spin(int turns)
+{
+    for (volatile int left = turns; left > 0; left--) {
+    }
+}
+
 // ---- an allocator that counts what is live, checks the sizes it is told, and fails on request
 
 typedef struct rig_memory {

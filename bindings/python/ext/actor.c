@@ -66,7 +66,7 @@ int core_raise_thrown(core_state *state) {
         return 0;
     }
     PyObject *thrown = take_thrown(self);
-    PyThreadState_SetAsyncExc(self->thread_ident, NULL);
+    core_set_async(self->thread_ident, NULL);
     PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
     Py_DECREF(thrown);
     return -1;
@@ -354,7 +354,7 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception) {
         Py_XSETREF(self->thrown, Py_NewRef(exception));
     }
     if (self->thread_ident != 0) {
-        PyThreadState_SetAsyncExc(self->thread_ident, (PyObject *)state->delivery_type);
+        core_set_async(self->thread_ident, (PyObject *)state->delivery_type);
     }
     if (self->handle != NULL) {
         fkl_actor_interrupt(self->handle);
@@ -381,7 +381,7 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused) {
     (void)unused;
     if (self->thread_ident != 0) {
-        PyThreadState_SetAsyncExc(self->thread_ident, NULL);
+        core_set_async(self->thread_ident, NULL);
         self->thread_ident = 0;
     }
     Py_CLEAR(self->thrown);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From the error table of the library to Python exceptions, and the one way in which the extension
-// blocks: without the GIL, to a deadline, waking for signals and for exceptions thrown at the actor.
+// blocks: without the GIL, to a deadline, waking for signals and for exceptions thrown at the actor. Also
+// how an exception is raised in another thread.
 
 #include "state.h"
 
@@ -97,3 +98,42 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx) {
         }
     }
 }
+
+#if PY_VERSION_HEX >= 0x030C0000
+
+bool core_set_async(unsigned long ident, PyObject *exception) {
+    return PyThreadState_SetAsyncExc(ident, exception) > 0;
+}
+
+#else
+
+// Until 3.11 the state of a thread that is about to start carries the ident of the thread that starts it,
+// and PyThreadState_SetAsyncExc() takes the first state that it finds: the newest. Those that are not yet
+// running are hidden from it for the time of the call. They give themselves their own ident, at any
+// moment and without the GIL, which is why it is only replaced where it still is what it was.
+bool core_set_async(unsigned long ident, PyObject *exception) {
+    enum { MOST = 16 }; // threads that one thread is starting at this moment: one, but for nested calls
+    PyThreadState *same[MOST];
+    size_t count = 0;
+    PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; state != NULL && count < MOST; state = PyThreadState_Next(state)) {
+        if (__atomic_load_n(&state->thread_id, __ATOMIC_RELAXED) == ident) {
+            same[count++] = state;
+        }
+    }
+    unsigned long expected;
+    for (size_t i = 0; i + 1 < count; i++) { // the last is the oldest: the thread itself
+        expected = ident;
+        __atomic_compare_exchange_n(&same[i]->thread_id, &expected, 0, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+    }
+    bool found = PyThreadState_SetAsyncExc(ident, exception) > 0;
+    for (size_t i = 0; i + 1 < count; i++) {
+        expected = 0;
+        __atomic_compare_exchange_n(&same[i]->thread_id, &expected, ident, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED);
+    }
+    return found;
+}
+
+#endif

@@ -122,8 +122,9 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
 }
 
 PyDoc_STRVAR(throw_at_doc, "throw_at(thread_ident, exception_class)\n--\n\n"
-                           "Raise an instance of the class at the next bytecode of a thread. Returns\n"
-                           "whether there was such a thread.");
+                           "Raise an instance of the class at the next bytecode of a thread; with\n"
+                           "None, take back what was not yet raised. Returns whether there was such\n"
+                           "a thread.");
 
 static PyObject *module_throw_at(PyObject *module, PyObject *args) {
     (void)module;
@@ -132,7 +133,8 @@ static PyObject *module_throw_at(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
         return NULL;
     }
-    return PyBool_FromLong(PyThreadState_SetAsyncExc(ident, exception));
+    return PyBool_FromLong(
+        core_set_async(ident, exception == Py_None ? NULL : exception));
 }
 
 static PyObject *module_counters(PyObject *module, PyObject *unused) {

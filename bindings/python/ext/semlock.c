@@ -160,6 +160,93 @@ static PyObject *semlock_release(semlock_object *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+// The wait of a condition variable. In one call, because nothing may be raised between its steps: an
+// actor that is ended here must leave the lock as whoever unwinds it expects, that is, acquired.
+
+static fkl_err do_wait_for_certain(void *ctx) {
+    acquisition *a = ctx;
+    fkl_actor *actor = fkl_self();
+    fkl_actor *previous;
+    if (actor == NULL) {
+        return fkl_sem_wait_until(a->sem, a->deadline);
+    }
+    fkl_actor_leave(NULL); // the actor object of this thread keeps the handle
+    fkl_err err = fkl_sem_wait_until(a->sem, a->deadline);
+    (void)!fkl_actor_enter(actor, &previous);
+    return err;
+}
+
+// Acquires even in an actor that is being ended. Returns -1 with an exception set.
+static int acquire_for_certain(semlock_object *self) {
+    acquisition a = {.sem = self->sem, .deadline = FKL_FOREVER};
+    fkl_err err = fkl_sem_try_wait(self->sem);
+    while (err != FKL_OK) {
+        Py_BEGIN_ALLOW_THREADS
+        err = do_wait_for_certain(&a);
+        Py_END_ALLOW_THREADS
+        if (err != FKL_OK && PyErr_CheckSignals() < 0) { // in the real process's main thread
+            return -1;
+        }
+    }
+    note_acquired(self);
+    return 0;
+}
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define take_raised PyErr_GetRaisedException
+#define set_raised PyErr_SetRaisedException
+#else
+static PyObject *take_raised(void) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace != NULL) {
+        PyException_SetTraceback(value, trace);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+static void set_raised(PyObject *raised) {
+    PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
+}
+#endif
+
+PyDoc_STRVAR(wait_in_condition_doc,
+             "_wait_in_condition(sleeping, waiting, woken, timeout)\n--\n\n"
+             "Condition.wait() on this lock, with the other semaphores of the condition.");
+
+static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args) {
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    semlock_object *sleeping, *waiting, *woken;
+    PyObject *timeout;
+    PyTypeObject *type = state->semlock_type;
+    if (!PyArg_ParseTuple(args, "O!O!O!O:_wait_in_condition", type, &sleeping, type, &waiting, type,
+                          &woken, &timeout) ||
+        release(sleeping) < 0) {
+        return NULL;
+    }
+    int depth = atomic_load_explicit(&self->count, memory_order_relaxed);
+    for (int i = 0; i < depth; i++) {
+        if (release(self) < 0) {
+            return NULL;
+        }
+    }
+    int acquired = acquire(waiting, true, timeout);
+    PyObject *raised = take_raised();
+    int failed = release(woken) < 0 || (depth > 0 && acquire_for_certain(self) < 0);
+    for (int i = 1; i < depth && !failed; i++) {
+        failed = acquire(self, false, Py_None) < 0; // one more time by the owner: never waits
+    }
+    if (raised != NULL && !failed) {
+        set_raised(raised);
+    } else {
+        Py_XDECREF(raised);
+    }
+    return failed || acquired < 0 ? NULL : PyBool_FromLong(acquired);
+}
+
 static PyObject *semlock_enter(semlock_object *self, PyObject *unused) {
     (void)unused;
     int acquired = acquire(self, true, Py_None);
@@ -224,6 +311,8 @@ static PyMethodDef semlock_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))semlock_acquire, METH_VARARGS | METH_KEYWORDS,
      acquire_doc},
     {"release", (PyCFunction)semlock_release, METH_NOARGS, "release()\n--\n\nGive one unit back."},
+    {"_wait_in_condition", (PyCFunction)semlock_wait_in_condition, METH_VARARGS,
+     wait_in_condition_doc},
     {"__enter__", (PyCFunction)semlock_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))semlock_exit, METH_FASTCALL, NULL},
     {"_count", (PyCFunction)semlock_count, METH_NOARGS, "Acquisitions that are not released."},

@@ -53,6 +53,10 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 
+// Raises an instance of the class `exception` at the next bytecode of a thread; NULL takes it back.
+// Returns whether there is such a thread.
+bool core_set_async(unsigned long ident, PyObject *exception);
+
 // actor.c
 
 int core_actor_init(PyObject *module, core_state *state);

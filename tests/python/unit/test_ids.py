@@ -24,10 +24,10 @@ def inside(actors):
     """Calls a function in an actor; gives what it returns, or the exception that it raised."""
 
     def run(function, *args):
-        answers = actors.SimpleQueue()
+        answers = actors.Queue()
         process = actors.Process(target=call, args=(answers, function, *args))
         process.start()
-        answer = answers.get()
+        answer = answers.get(timeout=30)
         process.join(30)
         run.pid = process.pid
         return answer
@@ -136,32 +136,32 @@ def exit_in_try(answers):
 
 def test_os_exit_passes_except_clauses_and_runs_finally_blocks(actors):
     """In a real process the finally block does not run; an actor has to be unwound."""
-    answers = actors.SimpleQueue()
+    answers = actors.Queue()
     process = actors.Process(target=exit_in_try, args=(answers,))
     process.start()
     process.join(30)
     assert process.exitcode == 3
-    assert answers.get() == "finally"
+    assert answers.get(timeout=30) == "finally"
     assert answers.empty()
 
 
 def exit_from_thread(answers):
     import threading
 
-    threading.Thread(target=os._exit, args=(6,)).start()
     try:
+        threading.Thread(target=os._exit, args=(6,)).start()
         time.sleep(60)
     finally:
         answers.put("unwound")
 
 
 def test_os_exit_in_a_thread_of_an_actor_ends_the_actor(actors):
-    answers = actors.SimpleQueue()
+    answers = actors.Queue()
     process = actors.Process(target=exit_from_thread, args=(answers,))
     process.start()
     process.join(30)
     assert process.exitcode == 6
-    assert answers.get() == "unwound"
+    assert answers.get(timeout=30) == "unwound"
 
 
 @pytest.mark.parametrize(("status", "exitcode"), [(0, 0), (255, 255), (256, 0), (-1, 255)])

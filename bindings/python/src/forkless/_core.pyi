@@ -125,6 +125,15 @@ class SemLock:
         """Give one unit back. Raises ValueError, or AssertionError for a mutex of another thread."""
     def __enter__(self) -> bool: ...
     def __exit__(self, *args: object) -> None: ...
+    def _wait_in_condition(
+        self,
+        sleeping: SemLock,
+        waiting: SemLock,
+        woken: SemLock,
+        timeout: _Seconds | None,
+        /,
+    ) -> bool:
+        """Condition.wait() on this lock, with the other semaphores of the condition."""
     def _count(self) -> int: ...
     def _is_mine(self) -> bool: ...
     def _get_value(self) -> int: ...
@@ -167,8 +176,9 @@ def configure(
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors."""
 
-def throw_at(thread_ident: int, exception_class: type[BaseException], /) -> bool:
-    """Raise an instance of the class at the next bytecode of a thread. Whether there was one."""
+def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
+    """Raise an instance of the class at the next bytecode of a thread; with None, take back what was
+    not yet raised. Whether there was such a thread."""
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

@@ -24,6 +24,9 @@ class PatchSet:
     def attribute(self, owner: Any, name: str, value: Any) -> None:
         """Set an attribute of a module or class; undone by restoring or deleting it."""
         before = vars(owner).get(name, _MISSING)
+        if isinstance(owner, types.ModuleType) and isinstance(value, types.FunctionType):
+            value.__module__, value.__name__ = owner.__name__, name
+            value.__qualname__ = name  # so that it can be pickled, as the original can
         setattr(owner, name, value)
         if before is _MISSING:
             self._undo.append(lambda: delattr(owner, name))

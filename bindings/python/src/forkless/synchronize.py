@@ -2,7 +2,8 @@
 """Locks, semaphores, conditions and events. Mirrors multiprocessing.synchronize.
 
 Differs: the semaphore is libforkless' own (forkless._core.SemLock), so there is no name, no file
-descriptor and no resource tracker, and an object is shared by reference instead of being rebuilt.
+descriptor and no resource tracker, and an object is shared by reference instead of being rebuilt. A
+process that is ended in Condition.wait() gets its lock back before it is unwound.
 """
 
 from __future__ import annotations
@@ -77,6 +78,18 @@ class Condition(mp.Condition):
 
     def __reduce__(self) -> Any:
         return reference(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        lock = self._lock._semlock
+        if not isinstance(lock, _core.SemLock):  # a lock of the standard library's
+            return super().wait(timeout)
+        assert lock._is_mine(), "must acquire() condition before using wait()"
+        return lock._wait_in_condition(
+            self._sleeping_count._semlock,
+            self._wait_semaphore._semlock,
+            self._woken_count._semlock,
+            timeout,
+        )
 
 
 class Event(mp.Event):

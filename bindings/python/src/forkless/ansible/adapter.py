@@ -15,7 +15,7 @@ from typing import Any
 
 from forkless import isolation
 
-from . import rules
+from . import pending, rules
 from .rules import Rule
 
 __all__ = ['UnsupportedAnsible', 'register', 'supported']
@@ -65,7 +65,7 @@ def _begin(release: Any) -> None:
             if target is not None:
                 patches.WAYS[rule.do](rule, target, plans)
 
-        isolation.when_imported(rule.where.partition(':')[0], carry_out)
+        pending.when_loaded(rule.where.partition(':')[0], carry_out)
 
     for rule in rules.rules_for(version):
         leave_word(rule)

@@ -17,7 +17,7 @@ from typing import Any
 import forkless
 from forkless import _core, isolation
 
-from . import environment, locks, waits
+from . import environment, locks, pending, waits, waking
 from .clones import Clones, Plans
 from .rules import Rule
 
@@ -45,6 +45,7 @@ def worker(rule: Rule, cls: type, plans: Plans) -> None:
     def run_with_values(self: Any) -> Any:
         if _core.current() is not None:
             _own.worker = self
+            forkless.at_actor_exit(waking.worker_ends)
             for give in self.__dict__.pop('_forkless_values', ()):
                 give()
             if getattr(self, '_new_stdin', None) is not None:
@@ -166,6 +167,55 @@ def lock_methods(rule: Rule, cls: Any, plans: Plans) -> None:
             setattr(cls, name, locked(vars(cls)[name]))
 
 
+def loaded_plugins(rule: Rule, cls: Any, plans: Plans) -> None:
+    """Carry out the rules of a plugin when it has been loaded."""
+
+    def announcing(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            module = method(*args, **kwargs)
+            pending.loaded(module)
+            return module
+
+        return wrapper
+
+    for name in rule.names:
+        setattr(cls, name, announcing(vars(cls)[name]))
+
+
+def wake(rule: Rule, module: Any, plans: Plans) -> None:
+    """Let a module sleep only until something happens."""
+    for name in rule.names:
+        setattr(module, name, waking.Clock(getattr(module, name)))
+
+
+def wakes(rule: Rule, cls: Any, plans: Plans) -> None:
+    """Wake the strategy when a method is called."""
+
+    def waking_first(name: str) -> Callable[..., Any]:
+        def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+            waking.wake()
+            return getattr(super(cls, self), name)(*args, **kwargs)
+
+        return method
+
+    for name in rule.names:
+        setattr(cls, name, waking_first(name))
+
+
+def wakes_by_request(rule: Rule, cls: Any, plans: Plans) -> None:
+    """Wake the strategy when something is put on a queue of its own."""
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def init_with_wake(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        for name in rule.names:
+            waking.wake_after_put(getattr(self, name))
+
+    cls.__init__ = init_with_wake
+
+
 def replace_before_change(rule: Rule, cls: Any, plans: Plans) -> None:
     """Before a method changes the dictionary of a host in place, put a copy of it in its place."""
 
@@ -255,6 +305,6 @@ def actor_folder(rule: Rule, module: Any, plans: Plans) -> None:
 
 WAYS: dict[str, Callable[[Rule, Any, Plans], None]] = {
     function.__name__: function
-    for function in (worker, actor_global, actor_attribute, actor_mapping, lock_methods, replace_before_change,
-                     copied_result, payload, direct_rpc, file_locks, interruptible_waits, actor_environ, actor_folder)
+    for function in (worker, actor_global, actor_attribute, actor_mapping, lock_methods, loaded_plugins, wake, wakes,
+                     wakes_by_request, replace_before_change, copied_result, payload, direct_rpc, file_locks, interruptible_waits, actor_environ, actor_folder)
 }

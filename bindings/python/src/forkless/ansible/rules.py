@@ -125,6 +125,16 @@ RULES = (
     ), 'Two workers that load one plugin at a time would see a half-initialised module.'),
     Rule('lock_methods', 'ansible.plugins.loader:Jinja2Loader', ('_ensure_non_collection_wrappers',),
          'A worker would take the half-filled table of filters for the whole one.'),
+    Rule('loaded_plugins', 'ansible.plugins.loader:PluginLoader', ('_load_module_source',),
+         'Plugins do not come through the import system: their rules are carried out when the loader has loaded them.'),
+    Rule('wake', 'ansible.plugins.strategy', ('time',),
+         'The strategy polls up to 10,000 times a second for workers that end. Here that takes the interpreter from the '
+         'workers, and an end can wake it.'),
+    Rule('wake', 'ansible.plugins.strategy.free', ('time',), 'The same: this strategy has a loop of its own.'),
+    Rule('wakes', 'ansible.executor.task_queue_manager:FinalQueue', ('get',),
+         'When the thread that handles results comes back for more, there is something new for the strategy.'),
+    Rule('wakes_by_request', 'ansible.plugins.strategy:StrategyBase', ('_rpc_queue',),
+         'A request of a worker waits for the strategy, too.', since=(2, 21)),
     Rule('replace_before_change', 'ansible.vars.manager:VariableManager', (
         'set_host_facts', 'set_nonpersistent_facts', 'set_host_variable',
     ), 'The dictionary of a host is replaced and not changed in place, so that a snapshot of the outer one is enough.'),

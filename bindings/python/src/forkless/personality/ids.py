@@ -150,7 +150,7 @@ def unwind(actor: Actor, code: int) -> None:
     me = _get_ident()
     if actor.thread_ident != me:
         actor.throw(_core.ProcessExit(code))
-    for ident in list(actor.helpers):
+    for ident in list(actor.interruptible):
         if ident != me:
             _core.throw_at(ident, _core.ProcessExit)
 

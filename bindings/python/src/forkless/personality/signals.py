@@ -49,7 +49,9 @@ def _handler(actor: Actor, signum: int) -> Any:
     """What an actor does on a signal: its own setting, or else that of the real process."""
     if signum in _UNCATCHABLE:
         return signal.SIG_DFL
-    return actor.handlers.get(signum, None) or _real_getsignal(signum) or signal.SIG_DFL
+    if signum in actor.handlers:
+        return actor.handlers[signum]
+    return _real_getsignal(signum) or signal.SIG_DFL
 
 
 def deliver(actor: Actor, signum: int) -> None:

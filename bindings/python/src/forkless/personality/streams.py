@@ -171,9 +171,10 @@ def install(patches: PatchSet) -> None:
     patches.module_class(sys, {name: _property(name) for name in _NAMES})
     for name in MAIN.streams:
         vars(sys)[name] = _Proxy(name)
-    for name in ("read", "write", "readv", "writev", "dup", "fstat", "isatty", "ttyname", "fsync"):
+    for name in ("read", "write", "readv", "writev", "dup", "fstat", "ttyname", "fsync"):
         if hasattr(os, name):
             patches.attribute(os, name, _translating(getattr(os, name)))
+    patches.attribute(os, "isatty", _isatty_function(os.isatty))
     for function in _redirecting_functions():
         patches.attribute(os, function.__name__, function)
     _patch_subprocess(patches)
@@ -201,6 +202,17 @@ def _translating(original: Any) -> Any:
     function.__name__ = original.__name__
     function.__doc__ = original.__doc__
     return function
+
+
+def _isatty_function(original: Any) -> Any:
+    def isatty(fd: int, /) -> bool:
+        """Return True if the fd is connected to a terminal."""
+        try:
+            return original(_translate(fd))  # type: ignore[no-any-return]
+        except OSError:  # closed: no error for this function
+            return False
+
+    return isatty
 
 
 def _redirecting_functions() -> list[Any]:
@@ -263,21 +275,33 @@ def _patch_subprocess(patches: PatchSet) -> None:
     original = getattr(subprocess, "_fork_exec", None)
     if original is None:
         return
-    standard = {6: 0, 9: 1, 11: 2}  # positions of p2cread, c2pwrite, errwrite -> descriptor
 
     def _fork_exec(*args: Any) -> Any:
-        actor: Any = _core.current()
-        if actor is not None and actor.descriptors:
-            redirected = list(args)
-            for position, fd in standard.items():
-                if redirected[position] in (-1, fd):  # the child inherits it
-                    redirected[position] = actor.descriptors.get(fd, fd)
-                    if redirected[position] is None:
-                        redirected[position] = -1
-            args = tuple(redirected)
-        return original(*args)
+        return original(*_redirected(args, {6: 0, 9: 1, 11: 2}))
 
     patches.attribute(subprocess, "_fork_exec", _fork_exec)
+    spawn = getattr(subprocess.Popen, "_posix_spawn", None)
+    if spawn is not None:
+
+        def _posix_spawn(self: Any, *args: Any) -> Any:
+            return spawn(self, *_redirected(args, {-6: 0, -3: 1, -1: 2}))
+
+        patches.attribute(subprocess.Popen, "_posix_spawn", _posix_spawn)
+
+
+def _redirected(args: tuple[Any, ...], standard: dict[int, int]) -> list[Any]:
+    """Arguments for a new program: where it would inherit a standard descriptor, the actor's own.
+
+    `standard`: position of what becomes a descriptor of the program -> which one it becomes.
+    """
+    redirected = list(args)
+    actor: Any = _core.current()
+    if actor is not None and actor.descriptors:
+        for position, fd in standard.items():
+            if redirected[position] in (-1, fd):
+                behind = actor.descriptors.get(fd, fd)
+                redirected[position] = -1 if behind is None else behind
+    return redirected
 
 
 def flush(actor: Actor) -> None:
@@ -294,8 +318,11 @@ def flush(actor: Actor) -> None:
 def close(actor: Actor) -> None:
     """Close what an actor that ends has opened for its streams."""
     stdin = actor.streams.pop("stdin", None)
-    if isinstance(stdin, io.TextIOWrapper) and getattr(stdin, "name", None) == os.devnull:
-        stdin.close()
+    try:
+        if isinstance(stdin, io.TextIOWrapper) and stdin.name == os.devnull:
+            stdin.close()
+    except (AttributeError, ValueError):
+        pass  # the actor has made it of something else, or detached it
     actor.streams.clear()
     for fd in actor.descriptors.values():
         if fd is not None:

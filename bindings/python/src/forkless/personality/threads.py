@@ -72,27 +72,47 @@ def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
 
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     ident = _thread.get_ident()
+    thread = getattr(function, "__self__", None)
     actor.helpers.add(ident)
-    _keep_quiet_about_exit(getattr(function, "__self__", None))
     try:
-        function(*args, **kwargs)
+        if isinstance(thread, threading.Thread):
+            _prepare(actor, thread)
+            function(*args, **kwargs)
+        else:
+            _run_interruptibly(actor, function, args, kwargs)
     except _core.ProcessExit:
         pass  # the actor has ended
     finally:
         actor.helpers.discard(ident)
 
 
-def _keep_quiet_about_exit(thread: Any) -> None:
-    """Let a Thread object report no ProcessExit: it says that the actor has ended."""
-    if not isinstance(thread, threading.Thread):
-        return
-    report = thread._invoke_excepthook  # type: ignore[attr-defined]
+def _prepare(actor: Actor, thread: Any) -> None:
+    """Make a Thread object unwind when its actor ends, but in run() only: whoever started it waits for
+    what it does before and after. And let it report no ProcessExit."""
+    run, report = thread.run, thread._invoke_excepthook
+
+    def interruptible_run() -> None:
+        del thread.run
+        _run_interruptibly(actor, run, (), {})
 
     def invoke_excepthook(thread: Any) -> None:
         if not isinstance(sys.exc_info()[1], _core.ProcessExit):
             report(thread)
 
-    thread._invoke_excepthook = invoke_excepthook  # type: ignore[attr-defined]
+    thread.run = interruptible_run
+    thread._invoke_excepthook = invoke_excepthook
+
+
+def _run_interruptibly(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
+    ident = _thread.get_ident()
+    try:
+        actor.interruptible.add(ident)
+        if actor.stopping:
+            raise _core.ProcessExit(actor.poll() or 0)
+        function(*args, **kwargs)
+    finally:
+        actor.interruptible.discard(ident)
+        _core.throw_at(ident, None)  # what is still on its way comes too late
 
 
 def _inheriting(original: Any) -> Any:

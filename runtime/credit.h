@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The counting semaphore behind fkl_sem, fkl_mutex and a bounded channel's free places.
-#ifndef FKLI_SYNC_H
-#define FKLI_SYNC_H
+#ifndef FKLI_CREDIT_H
+#define FKLI_CREDIT_H
 
-#include <forkless/sync.h>
+#include <forkless/error.h>
 
 #include "wait.h"
 
-// One word holds everything that decides: bits 0–31 the value, bits 32–62 how many waiters are
-// queued, bit 63 closed.
+// One word holds everything that decides: bits 0–31 the value, bits 32–61 how many waiters are
+// queued, bit 62 that somebody sees to the waking, bit 63 closed.
 typedef struct fkli_credit {
     fkli_atomic_u64 word;
     uint32_t max; // constant
