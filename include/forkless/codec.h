@@ -44,7 +44,7 @@ FKL_API void fkl_pack_array(fkl_packer *packer, size_t count);
 FKL_API void fkl_pack_map(fkl_packer *packer, size_t count);
 FKL_API void fkl_pack_ext(fkl_packer *packer, int8_t type, const void *data, size_t len);
 
-// Turns what was packed into a message and empties the packer for reuse.
+// Turns what was packed into a message. Either way the packer is empty then and can be used again.
 // Errors: FKL_ENOMEM; FKL_EINVAL (a length that msgpack cannot express, or nothing packed).
 FKL_API FKL_MUST_CHECK fkl_err fkl_packer_finish(fkl_packer *packer, fkl_msg **out);
 
@@ -78,7 +78,8 @@ FKL_API void fkl_document_destroy(fkl_document *document);
 FKL_API const fkl_value *fkl_document_root(const fkl_document *document);
 
 FKL_API fkl_type fkl_value_type(const fkl_value *value);
-// Each fails with FKL_ETYPE when the value has another type.
+// Each fails with FKL_ETYPE when the value has another type or is NULL, so the result of a lookup can
+// be passed on unchecked. fkl_value_uint() reads every integer that is not negative.
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_bool(const fkl_value *value, bool *out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_int(const fkl_value *value, int64_t *out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_uint(const fkl_value *value, uint64_t *out);

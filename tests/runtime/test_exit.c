@@ -445,3 +445,22 @@ Test(exit, a_sentinel_without_descriptors_is_eos_and_comes_later, .timeout = 60)
     rig_join(actor);
     rig_destroy(runtime);
 }
+
+static void kill_itself(fkl_actor *self, void *arg)
+{
+    bool *published = arg;
+    published[0] = fkl_actor_kill(self, -15);
+    published[1] = fkl_actor_exit_now(self, 1);
+}
+
+Test(exit, an_actor_may_kill_itself, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    bool published[2] = {false, true};
+    fkl_exit record = rig_join(rig_spawn(runtime, kill_itself, published));
+    cr_assert(published[0]);
+    cr_assert_not(published[1]);
+    cr_assert_eq(record.reason, FKL_EXIT_KILLED);
+    cr_assert_eq(record.code, -15);
+    rig_destroy(runtime);
+}

@@ -304,6 +304,15 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg) {
     return PyBool_FromLong(published);
 }
 
+static PyObject *actor_stop(actor_object *self, PyObject *unused) {
+    (void)unused;
+    if (check_started(self) < 0) {
+        return NULL;
+    }
+    fkl_actor_stop(self->handle);
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(set_exit_doc, "set_exit(code, error=None)\n--\n\n"
                            "What the exit record will say: an int, and a dict of plain data about the\n"
                            "exception (keys type, message, trace …) or None.");
@@ -438,6 +447,8 @@ static PyMethodDef actor_methods[] = {
      "kill(code): publish the exit at once and end all waits. True if this call did it."},
     {"exit_now", (PyCFunction)actor_exit_now, METH_O,
      "exit_now(code): publish the exit at once. True if this call did it."},
+    {"stop", (PyCFunction)actor_stop, METH_NOARGS,
+     "stop(): end the waits of all its threads, and those to come."},
     {"set_exit", (PyCFunction)actor_set_exit, METH_VARARGS, set_exit_doc},
     {"exit_error", (PyCFunction)actor_exit_error, METH_NOARGS,
      "The dict about the exception that ended the actor, or None."},

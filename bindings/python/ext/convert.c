@@ -7,11 +7,15 @@
 
 #include <string.h>
 
-// The message may be destroyed by a thread that has no Python state, or after the interpreter is gone;
-// then the object is left to the end of the process.
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
+
+// The message may be destroyed by a thread that has no Python state. When the interpreter is going or
+// gone, the object is left to the end of the process: whoever asks for the GIL then is ended.
 static void release_object(void *ref, void *ctx) {
     (void)ctx;
-    if (!Py_IsInitialized()) {
+    if (!Py_IsInitialized() || Py_IsFinalizing()) {
         return;
     }
     PyGILState_STATE gil = PyGILState_Ensure();

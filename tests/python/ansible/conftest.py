@@ -8,14 +8,14 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
-BENCH = HERE.parents[2] / 'bench'
-sys.path[:0] = [str(HERE), str(BENCH), str(BENCH / 'demo')]
+BENCH = HERE.parents[2] / "bench"
+sys.path[:0] = [str(HERE), str(BENCH), str(BENCH / "demo")]
 
-if importlib.util.find_spec('ansible') is None:
-    collect_ignore_glob = ['test_*.py']
+if importlib.util.find_spec("ansible") is None:
+    collect_ignore_glob = ["test_*.py"]
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder for the runs of one module; short, because some of Ansible's sockets live below it."""
-    return tmp_path_factory.mktemp('play')
+    """A folder for the runs of one module."""
+    return tmp_path_factory.mktemp("play")

@@ -9,6 +9,9 @@ standard streams, and that shares nothing with others but what goes through queu
 
 from collections.abc import Callable
 
+from forkless import missing as _missing  # noqa: F401  (for the imports below)
+
+# isort: split
 from forkless import (
     context as _context,  # noqa: F401  (registers the start method)
 )

@@ -56,6 +56,8 @@ class Actor:
         """Publish the exit at once and end all waits. True if this call did it."""
     def exit_now(self, code: int, /) -> bool:
         """Publish the exit of the actor that runs at once. True if this call did it."""
+    def stop(self) -> None:
+        """End the waits of all its threads, and those to come."""
     def set_exit(self, code: int, error: Mapping[str, Any] | None = None, /) -> None:
         """What the exit record will say; `error` is plain data about the exception, or None."""
     def exit_error(self) -> Any:

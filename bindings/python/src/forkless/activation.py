@@ -12,6 +12,7 @@ import os
 import threading
 
 from forkless import _core, personality, stdlib
+from forkless.actors import wait_for_unwinding
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -54,6 +55,7 @@ def install() -> None:
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
     with _lock:
+        wait_for_unwinding(5.0)
         counters = _core.counters()
         if counters["live"] or counters["orphans"]:
             raise RuntimeError(

@@ -114,7 +114,7 @@ def _rebuild_error(record: Any) -> BaseException:
         raise _core.CorruptMessage("the 'notes' of an error record are not an array")
     if isinstance(record.get("pickle"), bytes):
         try:
-            return loads(record["pickle"])  # type: ignore[no-any-return]
+            return loads(record["pickle"])
         except Exception:
             pass  # a type that this program does not know: the rest of the record will do
     error = RemoteError(f"{record['type']}: {record.get('message', '')}")

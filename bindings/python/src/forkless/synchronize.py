@@ -8,25 +8,10 @@ process that is ended in Condition.wait() gets its lock back before it is unwoun
 
 from __future__ import annotations
 
-import sys
-import types
+from multiprocessing import synchronize as mp
 from typing import Any
 
 from forkless import _core
-
-try:
-    import _multiprocessing  # type: ignore[import-not-found]
-except ImportError:  # iOS
-    _multiprocessing = types.ModuleType("_multiprocessing")
-    _multiprocessing.__doc__ = "Supplied by forkless, because this platform has none."
-    vars(_multiprocessing)["flags"] = {}
-    sys.modules["_multiprocessing"] = _multiprocessing
-if not hasattr(_multiprocessing, "SemLock"):  # Android, or the module above
-    _multiprocessing.SemLock = _core.SemLock
-    _multiprocessing.sem_unlink = lambda name: None
-
-from multiprocessing import synchronize as mp
-
 from forkless.reduction import reference
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]

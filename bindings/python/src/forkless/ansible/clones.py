@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the objects that a worker gets, as the table of rules says.
 
-One `Clones` is used per task, so that two references to one object lead to one clone. The deep part, plain data, is
-copied in C; this module only walks from one object with a rule to the next. Runs in the controller's thread.
+One `Clones` is used per task, so that two references to one object lead to one clone. The deep
+part, plain data, is copied in C; this module only walks from one object with a rule to the next.
+Runs in the controller's thread.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from forkless import _core
 
 from . import rules
 
-__all__ = ['Clones', 'Plans']
+__all__ = ["Clones", "Plans"]
 
 
 class Plans:
@@ -25,12 +26,13 @@ class Plans:
         self._objects = rules.objects_for(version)
         self.plans: dict[type, rules.Objects] = {}
         self.containers: dict[type, tuple[str, ...]] = {}
-        # Handlers for the copier in C. Exact types only; what is not listed is learned when it is met.
+        # Handlers for the copier in C. Exact types only; what is not listed is learned when it is
+        # met.
         self.shared: dict[Any, Any] = {}
 
     def learn(self, cls: type) -> str:
         """Decide what happens to the instances of a class, and remember it."""
-        names = [f'{base.__module__}:{base.__qualname__}' for base in cls.__mro__]
+        names = [f"{base.__module__}:{base.__qualname__}" for base in cls.__mro__]
         plan = next((self._objects[name] for name in names if name in self._objects), None)
         if plan and (plan.attributes or plan.rest == rules.COPY):
             self.plans[cls] = plan
@@ -38,21 +40,22 @@ class Plans:
         if names[0] in rules.CONTAINERS:
             self.containers[cls] = rules.CONTAINERS[names[0]]
             return rules.COPY
-        # Other dictionaries and lists know how to copy themselves. Everything else is taken for a value: Ansible's own
-        # text and number types cannot be changed, and a worker has no business with the rest.
-        self.shared[cls] = 'container' if issubclass(cls, (dict, list)) else 'share'
+        # Other dictionaries and lists know how to copy themselves. Everything else is taken for a
+        # value: Ansible's own text and number types cannot be changed, and a worker has no
+        # business with the rest.
+        self.shared[cls] = "container" if issubclass(cls, (dict, list)) else "share"
         return rules.SHARE
 
 
 class Clones:
-    """The clones of one task. With `follow` off, objects that have a rule are shared and only data is copied."""
+    """The clones of one task. With `follow` off, objects with a rule are shared; data is copied."""
 
     def __init__(self, plans: Plans, follow: bool = True) -> None:
         self._plans = plans
         self._made: dict[int, Any] = {}
         self._handlers: dict[Any, Any] = dict(plans.shared)
         self._handlers.update(dict.fromkeys(plans.containers, self._container))
-        self._handlers.update(dict.fromkeys(plans.plans, self.clone if follow else 'share'))
+        self._handlers.update(dict.fromkeys(plans.plans, self.clone if follow else "share"))
         self._handlers[None] = self._unknown
         self._follow = follow
 
@@ -64,20 +67,20 @@ class Clones:
         cls = type(value)
         decided = self._plans.learn(cls)
         if decided == rules.CLONE:
-            self._handlers[cls] = self.clone if self._follow else 'share'
+            self._handlers[cls] = self.clone if self._follow else "share"
             return self.clone(value) if self._follow else value
         if decided == rules.COPY:
             self._handlers[cls] = self._container
             return self._container(value)
         self._handlers[cls] = self._plans.shared[cls]
-        return value if self._handlers[cls] == 'share' else self.copy(value)
+        return value if self._handlers[cls] == "share" else self.copy(value)
 
     def _container(self, value: Any) -> Any:
-        """A dict or list of a subclass whose instances carry the attributes that the table names."""
+        """A dict or list of a subclass whose instances carry attributes of their own."""
         made = self._made.get(id(value))
         if made is not None:
             return made
-        cls = type(value)
+        cls: Any = type(value)
         new = cls.__new__(cls)
         self._made[id(value)] = new
         if isinstance(value, dict):
@@ -85,7 +88,7 @@ class Clones:
         else:
             list.extend(new, self.copy(list(value)))
         for name in self._plans.containers[cls]:
-            if name == '__dict__':
+            if name == "__dict__":
                 new.__dict__.update(value.__dict__)
             else:
                 setattr(new, name, getattr(value, name))
@@ -96,7 +99,7 @@ class Clones:
         made = self._made.get(id(original))
         if made is not None:
             return made
-        cls = type(original)
+        cls: Any = type(original)
         plan = self._plans.plans.get(cls)
         if plan is None:
             if original is None or self._plans.learn(cls) != rules.CLONE:
@@ -105,7 +108,11 @@ class Clones:
         new = cls.__new__(cls)
         self._made[id(original)] = new
         state = dict(original.__dict__)
-        kept = {name: WAYS[way](self, state.pop(name)) for name, way in plan.attributes.items() if name in state}
+        kept = {
+            name: WAYS[way](self, state.pop(name))
+            for name, way in plan.attributes.items()
+            if name in state
+        }
         if plan.rest == rules.COPY:
             state = self.copy(state)
         state.update(kept)
@@ -114,7 +121,7 @@ class Clones:
 
 
 def _duplicate(_clones: Clones, file: Any) -> Any:
-    """The same open file behind another descriptor, because the controller closes its own after the start."""
+    """The same open file behind another descriptor: the controller closes its own."""
     return None if file is None else os.fdopen(os.dup(file.fileno()))
 
 

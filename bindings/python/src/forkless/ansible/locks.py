@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Record locks that exclude actors.
 
-POSIX record locks (`fcntl.lockf`) belong to a process: two threads of one process both get a lock on the same file. A
-mutex per file is taken first. It is given back when the lock is, or when the actor ends, as the kernel would do for a
-process that ends.
+POSIX record locks (`fcntl.lockf`) belong to a process: two threads of one process both get a lock
+on the same file. A mutex per file is taken first. It is given back when the lock is, or when the
+actor ends, as the kernel would do for a process that ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import forkless
 from forkless import _core, isolation
 
-__all__ = ['excluding_actors']
+__all__ = ["excluding_actors"]
 
 _mutexes: dict[tuple[int, int], threading.Lock] = {}
 _guard = threading.Lock()
@@ -33,12 +33,17 @@ def _mutex_of(file: Any) -> tuple[tuple[int, int], threading.Lock]:
 
 
 def _held() -> dict[tuple[int, int], threading.Lock]:
-    held: dict[tuple[int, int], threading.Lock] | None = getattr(_mine, 'held', None)
+    held: dict[tuple[int, int], threading.Lock] | None = getattr(_mine, "held", None)
     if held is None:
         held = _mine.held = {}
         if _core.current() is not None:
-            forkless.at_actor_exit(lambda: [mutex.release() for mutex in held.values()])
+            forkless.at_actor_exit(_give_all_back)
     return held
+
+
+def _give_all_back() -> None:
+    for mutex in _held().values():
+        mutex.release()
 
 
 def _take(file: Any, wait: bool) -> None:
@@ -58,7 +63,7 @@ def _give_back(file: Any) -> None:
 
 
 def excluding_actors(stock: Callable[..., None]) -> Callable[..., None]:
-    """A `lockf` that excludes actors as well as processes. Locks of a part of a file are locks of the whole one."""
+    """A `lockf` that excludes actors, too. A lock of a part of a file is one of the whole."""
 
     def lockf(file: Any, command: int, *span: int) -> None:
         if command & fcntl.LOCK_UN:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a rule is carried out: one function per `Rule.do`.
 
-Each function gets the rule, the class or module that it names, and the plans for objects. Functions that run per task
-or per call keep to a few dictionary accesses for the controller, whose own state must stay where ansible-core put it.
+Each function gets the rule, the class or module that it names, and the plans for objects.
+Functions that run per task or per call keep to a few dictionary accesses for the controller, whose
+own state must stay where ansible-core put it.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ from . import environment, locks, pending, waits, waking
 from .clones import Clones, Plans
 from .rules import Rule
 
-__all__ = ['WAYS']
+__all__ = ["WAYS"]
 
 _own = isolation.local()  # what the rules give to each actor
-_loader_lock = threading.RLock()  # one for all plugin loaders: loading a plugin of one kind may load one of another
+_loader_lock = (
+    threading.RLock()
+)  # one for all plugin loaders: loading a plugin of one kind may load one of another
 _MISSING = object()
 
 # Values that an actor starts with, collected while its worker is cloned: functions of no argument.
 _at_start: list[Callable[[], Callable[[], None] | None]] = []
 
 
-def worker(rule: Rule, cls: type, plans: Plans) -> None:
+def worker(rule: Rule, cls: Any, plans: Plans) -> None:
     """Make the clone of a worker when it starts, and give the actor what it starts with."""
 
     def clone(process: Any) -> Any:
@@ -46,9 +49,9 @@ def worker(rule: Rule, cls: type, plans: Plans) -> None:
         if _core.current() is not None:
             _own.worker = self
             forkless.at_actor_exit(waking.worker_ends)
-            for give in self.__dict__.pop('_forkless_values', ()):
+            for give in self.__dict__.pop("_forkless_values", ()):
                 give()
-            if getattr(self, '_new_stdin', None) is not None:
+            if getattr(self, "_new_stdin", None) is not None:
                 forkless.at_actor_exit(self._new_stdin.close)
         return run(self)
 
@@ -57,18 +60,18 @@ def worker(rule: Rule, cls: type, plans: Plans) -> None:
 
 
 def actor_global(rule: Rule, module: Any, plans: Plans) -> None:
-    """Let a module's global that its own functions write be the actor's: here, the worker itself."""
+    """Let a global that its module's functions write be the actor's: here, its worker."""
     initial = {name: getattr(module, name, None) for name in rule.names}
 
     def member(name: str) -> property:
         def get(module: Any) -> Any:
             if _core.current() is None:
                 return module.__dict__.get(name, initial[name])
-            return getattr(_own, 'worker', None)
+            return getattr(_own, "worker", None)
 
         return property(get, lambda module, value: module.__dict__.__setitem__(name, value))
 
-    module.__class__ = type('module', (type(module),), {name: member(name) for name in rule.names})
+    module.__class__ = type("module", (type(module),), {name: member(name) for name in rule.names})
 
 
 class _ActorAttribute:
@@ -76,7 +79,7 @@ class _ActorAttribute:
 
     def __init__(self, name: str, start: str) -> None:
         self._name = name
-        self._key = f'attribute {name}'
+        self._key = f"attribute {name}"
         self._start = start
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
@@ -86,7 +89,7 @@ class _ActorAttribute:
             value = getattr(_own, self._key, _MISSING)
             if value is not _MISSING:
                 return value
-            if self._start == 'none':
+            if self._start == "none":
                 return None
         try:
             return instance.__dict__[self._name]
@@ -105,21 +108,25 @@ class _ActorAttribute:
         return lambda: setattr(_own, self._key, value)
 
 
+def _prepare(attribute: _ActorAttribute, singleton: Any) -> Callable[[], None]:
+    return attribute.prepare(singleton())
+
+
 def actor_attribute(rule: Rule, cls: Any, plans: Plans) -> None:
     """Give each actor its own value of attributes of a singleton."""
     for name in rule.names:
         attribute = _ActorAttribute(name, rule.start)
         setattr(cls, name, attribute)
-        if rule.start == 'copy':
+        if rule.start == "copy":
             # The class is a singleton: its instance is found when the first worker starts.
-            _at_start.append(lambda attribute=attribute: attribute.prepare(cls()))
+            _at_start.append(functools.partial(_prepare, attribute, cls))
 
 
 class _ActorMapping(MutableMapping[Any, Any]):
     """A dictionary that is empty for each actor. It takes the place of a module's dictionary."""
 
     def __init__(self, name: str) -> None:
-        self._key = f'mapping {name}'
+        self._key = f"mapping {name}"
 
     def _mine(self) -> dict[Any, Any]:
         mine: dict[Any, Any] | None = getattr(_own, self._key, None)
@@ -148,7 +155,7 @@ def actor_mapping(rule: Rule, module: Any, plans: Plans) -> None:
     """Put a mapping that is each actor's own in the place of a module's dictionary."""
     for name in rule.names:
         if hasattr(module, name):
-            setattr(module, name, _ActorMapping(f'{module.__name__}.{name}'))
+            setattr(module, name, _ActorMapping(f"{module.__name__}.{name}"))
 
 
 def lock_methods(rule: Rule, cls: Any, plans: Plans) -> None:
@@ -223,7 +230,7 @@ def replace_before_change(rule: Rule, cls: Any, plans: Plans) -> None:
         yield manager._nonpersistent_fact_cache
         yield manager._vars_cache
         facts = manager._fact_cache
-        yield getattr(getattr(facts, '_plugin', facts), '_cache', None)
+        yield getattr(getattr(facts, "_plugin", facts), "_cache", None)
 
     def replacing(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -254,12 +261,8 @@ def copied_result(rule: Rule, cls: Any, plans: Plans) -> None:
         setattr(cls, name, copying(vars(cls)[name]))
 
 
-def payload(rule: Rule, cls: Any, plans: Plans) -> None:
-    """Not yet: the queue's own way of copying is right, if not the fastest."""
-
-
 def direct_rpc(rule: Rule, cls: Any, plans: Plans) -> None:
-    """Call the controller's implementation directly, with pickled copies of arguments and result as on a socket."""
+    """Call the controller's implementation directly, with copies as a socket would make them."""
 
     class Client:
         def __init__(self, implementation: Any) -> None:
@@ -275,7 +278,7 @@ def direct_rpc(rule: Rule, cls: Any, plans: Plans) -> None:
 
             return call
 
-    stock = vars(cls)['get_client'].__func__
+    stock = vars(cls)["get_client"].__func__
 
     def get_client(cls: Any) -> Any:
         return stock(cls) if _core.current() is None else Client(cls)
@@ -299,12 +302,28 @@ def actor_environ(rule: Rule, module: Any, plans: Plans) -> None:
 
 
 def actor_folder(rule: Rule, module: Any, plans: Plans) -> None:
-    """Let each actor change its folder and its mask for itself, where the system can do that for a thread."""
+    """Let each actor change its folder and its mask for itself, where threads can do that."""
     environment.isolate_folder()
 
 
 WAYS: dict[str, Callable[[Rule, Any, Plans], None]] = {
     function.__name__: function
-    for function in (worker, actor_global, actor_attribute, actor_mapping, lock_methods, loaded_plugins, wake, wakes,
-                     wakes_by_request, replace_before_change, copied_result, payload, direct_rpc, file_locks, interruptible_waits, actor_environ, actor_folder)
+    for function in (
+        worker,
+        actor_global,
+        actor_attribute,
+        actor_mapping,
+        lock_methods,
+        loaded_plugins,
+        wake,
+        wakes,
+        wakes_by_request,
+        replace_before_change,
+        copied_result,
+        direct_rpc,
+        file_locks,
+        interruptible_waits,
+        actor_environ,
+        actor_folder,
+    )
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from forkless import isolation
 
-__all__ = ['loaded', 'when_loaded']
+__all__ = ["loaded", "when_loaded"]
 
 _waiting: dict[str, list[Callable[[Any], None]]] = {}
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Waits for subprocesses and descriptors that end when something is thrown at the actor.
 
-A signal interrupts whatever system call a process waits in. Nothing interrupts a thread, so an actor that waits in
-`selectors` (and so in `Popen.communicate`) or in `os.waitpid` also waits for its bell: a pipe that `Actor.throw` writes
-to. What was thrown is then raised at the next bytecode. A bell is made when an actor first waits.
+A signal interrupts whatever system call a process waits in. Nothing interrupts a thread, so an
+actor that waits in `selectors` (and so in `Popen.communicate`) or in `os.waitpid` also waits for
+its bell: a pipe that `Actor.throw` writes to. What was thrown is then raised at the next bytecode.
+A bell is made when an actor first waits.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import forkless
 from forkless import _core
 from forkless.actors import FIRST_PID, Actor
 
-__all__ = ['install']
+__all__ = ["install"]
 
-_KEY = 'forkless.ansible.waits'
+_KEY = "forkless.ansible.waits"
 
 
 class _Bell:
-    """A pipe that is readable once it was rung. Made and waited for by the actor, rung by anybody."""
+    """A pipe that is readable once it was rung. The actor waits for it; anybody rings it."""
 
     def __init__(self) -> None:
         self.descriptor, self._end = os.pipe()
@@ -39,7 +40,7 @@ class _Bell:
     def ring(self) -> None:
         with self._lock, contextlib.suppress(BlockingIOError):
             if self._open:
-                os.write(self._end, b'\0')
+                os.write(self._end, b"\0")
 
     def silence(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -64,11 +65,15 @@ def _bell() -> _Bell | None:
     return bell
 
 
-def _throw(self: Actor, exception: BaseException) -> None:
-    _core.Actor.throw(self, exception)
-    bell = self.locals.get(_KEY)
-    if bell is not None:
-        bell.ring()
+def _throw(stock: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(stock)
+    def throw(self: Actor, exception: BaseException) -> None:
+        stock(self, exception)
+        bell = self.locals.get(_KEY)
+        if bell is not None:
+            bell.ring()
+
+    return throw
 
 
 def _with_bell(stock: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,10 +127,10 @@ def _wait_for_end(pid: int, bell: _Bell) -> None:
 
 def install() -> None:
     """Replace the waits, for actors only."""
-    Actor.throw = _throw  # type: ignore[assignment, method-assign]
-    for name in ('_PollLikeSelector', 'EpollSelector'):
+    Actor.throw = _throw(Actor.throw)  # type: ignore[method-assign]
+    for name in ("_PollLikeSelector", "EpollSelector"):
         cls = getattr(selectors, name, None)
-        if cls is not None and 'select' in vars(cls):
+        if cls is not None and "select" in vars(cls):
             cls.select = _with_bell(cls.select)
-    if hasattr(os, 'pidfd_open'):
+    if hasattr(os, "pidfd_open"):
         os.waitpid = _waitpid(os.waitpid)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wake the strategy instead of letting it poll.
 
-The strategy runs in the controller's main thread and sleeps between two looks at its workers and results. `wake` says
-that there is something to look at: a worker has ended, a result was handled, a worker asks for something. It may be
-said too often, but never too early: what there is to see is visible when it is said. The end of a worker is said by the
-worker itself, so whoever is woken waits the last microseconds of it.
+The strategy runs in the controller's main thread and sleeps between two looks at its workers and
+results. `wake` says that there is something to look at: a worker has ended, a result was handled,
+a worker asks for something. It may be said too often, but never too early: what there is to see is
+visible when it is said. The end of a worker is said by the worker itself, so whoever is woken
+waits the last microseconds of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ['Clock', 'wake', 'wake_after_put', 'worker_ends']
+__all__ = ["Clock", "wake", "wake_after_put", "worker_ends"]
 
 # Longest sleep, in seconds, should something happen that nobody announces.
 PATIENCE = 0.05
@@ -49,7 +50,7 @@ class Clock:
         return getattr(self._time, name)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep at least until something happens, or for a time that is as long as it was asked for or longer."""
+        """Sleep until something happens, perhaps longer than was asked for."""
         if seconds > PATIENCE or _core.current() is not None:
             self._time.sleep(seconds)
         else:

@@ -96,7 +96,7 @@ def _check(signum: int) -> None:
 
 
 def _kill_functions() -> list[Any]:
-    real_kill, real_killpg = os.kill, os.killpg
+    real_kill, real_killpg = os.kill, getattr(os, "killpg", None)
 
     def kill(pid: int, sig: int) -> None:
         actor = _core.current()
@@ -119,7 +119,7 @@ def _kill_functions() -> list[Any]:
         if pgid == 0 and actor is not None:
             pgid = actor.pgid
         if pgid < FIRST_PID and (actor is None or pgid != actor.pgid):
-            real_killpg(pgid, sig)
+            real_killpg(pgid, sig)  # type: ignore[misc]
             return
         _check(sig)
         members = group_members(pgid)

@@ -66,7 +66,7 @@ class InheritedStream:
         """A binary stream of its own on a duplicate of the descriptor; this object is then closed."""
         stream = self._open_stream()
         mode = "wb" if stream.writable() else "rb"
-        detached = open(os.dup(stream.fileno()), mode)  # noqa: SIM115  (the caller's to close)
+        detached = open(os.dup(stream.fileno()), mode)
         self.close()
         return detached
 
@@ -208,7 +208,7 @@ def _isatty_function(original: Any) -> Any:
     def isatty(fd: int, /) -> bool:
         """Return True if the fd is connected to a terminal."""
         try:
-            return original(_translate(fd))  # type: ignore[no-any-return]
+            return original(_translate(fd))
         except OSError:  # closed: no error for this function
             return False
 
