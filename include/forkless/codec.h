@@ -78,8 +78,8 @@ FKL_API void fkl_document_destroy(fkl_document *document);
 FKL_API const fkl_value *fkl_document_root(const fkl_document *document);
 
 FKL_API fkl_type fkl_value_type(const fkl_value *value);
-// Each fails with FKL_ETYPE when the value has another type or is NULL, so the result of a lookup can
-// be passed on unchecked. fkl_value_uint() reads every integer that is not negative.
+// Each fails with FKL_ETYPE when the value has another type or is NULL, so the result of a lookup
+// can be passed on unchecked. fkl_value_uint() reads every integer that is not negative.
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_bool(const fkl_value *value, bool *out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_int(const fkl_value *value, int64_t *out);
 FKL_API FKL_MUST_CHECK fkl_err fkl_value_uint(const fkl_value *value, uint64_t *out);

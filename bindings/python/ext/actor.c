@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// forkless._core.Actor: a simulated process. The library owns the thread and its exit record; this file
-// gives the thread a Python state, and delivers exceptions that other actors throw at it.
+// forkless._core.Actor: a simulated process. The library owns the thread and its exit record; this
+// file gives the thread a Python state, and delivers exceptions that other actors throw at it.
 
 #include "state.h"
 
@@ -19,35 +19,37 @@
 
 typedef struct {
     PyObject_HEAD
-    fkl_actor *handle;           // NULL until started
+    fkl_actor *handle; // NULL until started
     int pid;
-    unsigned long thread_ident;  // 0 before the thread calls enter() and after leave()
-    PyObject *thrown;            // exception to raise in the actor's own thread, or NULL
+    unsigned long thread_ident; // 0 before the thread calls enter() and after leave()
+    PyObject *thrown;           // exception to raise in the actor's own thread, or NULL
     PyObject *dict;
     PyObject *weakrefs;
 } actor_object;
 
 // What a new thread needs; owned by it.
 typedef struct {
-    actor_object *self;  // strong
-    PyObject *target;    // strong
+    actor_object *self; // strong
+    PyObject *target;   // strong
     PyInterpreterState *interp;
 } boot_record;
 
 // Exceptions thrown at an actor
 //
-// PyThreadState_SetAsyncExc() takes a class and the thread raises an instance of it. The class that we
-// hand over makes no instance of its own: its tp_new returns the exception object that was thrown. An
-// actor that blocks in one of our waits is woken instead and raises the same object from there;
-// whoever comes first takes it.
+// PyThreadState_SetAsyncExc() takes a class and the thread raises an instance of it. The class that
+// we hand over makes no instance of its own: its tp_new returns the exception object that was
+// thrown. An actor that blocks in one of our waits is woken instead and raises the same object from
+// there; whoever comes first takes it.
 
-static PyObject *take_thrown(actor_object *self) {
+static PyObject *take_thrown(actor_object *self)
+{
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
     return thrown;
 }
 
-static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
     (void)args;
     (void)kwargs;
     core_state *state = core_state_of_type(type);
@@ -60,7 +62,8 @@ static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return PyObject_CallNoArgs(state->process_exit);
 }
 
-int core_raise_thrown(core_state *state) {
+int core_raise_thrown(core_state *state)
+{
     actor_object *self = (actor_object *)core_current(state);
     if (self == NULL || self->thrown == NULL || self->thread_ident != PyThread_get_thread_ident()) {
         return 0;
@@ -72,7 +75,8 @@ int core_raise_thrown(core_state *state) {
     return -1;
 }
 
-void core_raise_process_exit(core_state *state) {
+void core_raise_process_exit(core_state *state)
+{
     actor_object *self = (actor_object *)core_current(state);
     fkl_exit record;
     int code = 0;
@@ -86,7 +90,8 @@ void core_raise_process_exit(core_state *state) {
     }
 }
 
-PyObject *core_current(core_state *state) {
+PyObject *core_current(core_state *state)
+{
     fkl_actor *handle = fkl_self();
     if (handle == NULL || fkl_actor_runtime(handle) != state->runtime) {
         return NULL;
@@ -96,7 +101,8 @@ PyObject *core_current(core_state *state) {
 
 // Life
 
-static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
     (void)args;
     (void)kwargs;
     core_state *state = core_state_of_type(type);
@@ -107,20 +113,23 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static int actor_traverse(actor_object *self, visitproc visit, void *arg) {
+static int actor_traverse(actor_object *self, visitproc visit, void *arg)
+{
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->thrown);
     Py_VISIT(self->dict);
     return 0;
 }
 
-static int actor_clear(actor_object *self) {
+static int actor_clear(actor_object *self)
+{
     Py_CLEAR(self->thrown);
     Py_CLEAR(self->dict);
     return 0;
 }
 
-static void actor_dealloc(actor_object *self) {
+static void actor_dealloc(actor_object *self)
+{
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     if (self->weakrefs != NULL) {
@@ -133,7 +142,8 @@ static void actor_dealloc(actor_object *self) {
 }
 
 // The actor's thread.
-static void run_actor(fkl_actor *handle, void *arg) {
+static void run_actor(fkl_actor *handle, void *arg)
+{
     boot_record *boot = arg;
     actor_object *self = boot->self;
     // Made here, because a thread state remembers the thread that it is made in.
@@ -160,11 +170,13 @@ static void run_actor(fkl_actor *handle, void *arg) {
     PyThreadState_DeleteCurrent();
 }
 
-PyDoc_STRVAR(start_doc, "start(target, name=None, stack_size=0)\n--\n\n"
-                        "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
-                        "cannot start one, MemoryError, and RuntimeError at the second call.");
+PyDoc_STRVAR(start_doc,
+             "start(target, name=None, stack_size=0)\n--\n\n"
+             "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
+             "cannot start one, MemoryError, and RuntimeError at the second call.");
 
-static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs) {
+static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"target", "name", "stack_size", NULL};
     core_state *state = core_state_of_type(Py_TYPE(self));
     PyObject *target;
@@ -206,13 +218,15 @@ typedef struct {
     fkl_exit record;
 } join_request;
 
-static fkl_err do_join(void *ctx) {
+static fkl_err do_join(void *ctx)
+{
     join_request *join = ctx;
     return join->thread ? fkl_actor_join_thread_until(join->handle, join->deadline)
                         : fkl_actor_join_until(join->handle, join->deadline, &join->record);
 }
 
-static int check_started(actor_object *self) {
+static int check_started(actor_object *self)
+{
     if (self->handle == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the actor has not been started");
         return -1;
@@ -220,7 +234,8 @@ static int check_started(actor_object *self) {
     return 0;
 }
 
-static PyObject *exit_code(actor_object *self) {
+static PyObject *exit_code(actor_object *self)
+{
     fkl_exit record;
     if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK) {
         Py_RETURN_NONE;
@@ -228,11 +243,13 @@ static PyObject *exit_code(actor_object *self) {
     return PyLong_FromLong(record.code);
 }
 
-PyDoc_STRVAR(join_doc, "join(timeout=None, thread=False)\n--\n\n"
-                       "Wait for the exit (or, with thread=True, for the end of the thread too) up to\n"
-                       "timeout seconds. Returns the exit code, or None after the timeout.");
+PyDoc_STRVAR(join_doc,
+             "join(timeout=None, thread=False)\n--\n\n"
+             "Wait for the exit (or, with thread=True, for the end of the thread too) up to\n"
+             "timeout seconds. Returns the exit code, or None after the timeout.");
 
-static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs) {
+static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"timeout", "thread", NULL};
     core_state *state = core_state_of_type(Py_TYPE(self));
     PyObject *timeout = Py_None;
@@ -257,12 +274,14 @@ static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs
     return exit_code(self);
 }
 
-static PyObject *actor_poll(actor_object *self, PyObject *unused) {
+static PyObject *actor_poll(actor_object *self, PyObject *unused)
+{
     (void)unused;
     return exit_code(self);
 }
 
-static PyObject *actor_sentinel(actor_object *self, PyObject *unused) {
+static PyObject *actor_sentinel(actor_object *self, PyObject *unused)
+{
     (void)unused;
     int fd;
     if (check_started(self) < 0) {
@@ -277,7 +296,8 @@ static PyObject *actor_sentinel(actor_object *self, PyObject *unused) {
 
 // Ending
 
-static int code_argument(PyObject *arg, int *code) {
+static int code_argument(PyObject *arg, int *code)
+{
     long number = PyLong_AsLong(arg);
     if (number == -1 && PyErr_Occurred()) {
         return -1;
@@ -286,7 +306,8 @@ static int code_argument(PyObject *arg, int *code) {
     return 0;
 }
 
-static PyObject *actor_kill(actor_object *self, PyObject *arg) {
+static PyObject *actor_kill(actor_object *self, PyObject *arg)
+{
     int code;
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
@@ -294,7 +315,8 @@ static PyObject *actor_kill(actor_object *self, PyObject *arg) {
     return PyBool_FromLong(fkl_actor_kill(self->handle, code));
 }
 
-static PyObject *actor_exit_now(actor_object *self, PyObject *arg) {
+static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
+{
     int code;
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
@@ -304,7 +326,8 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg) {
     return PyBool_FromLong(published);
 }
 
-static PyObject *actor_stop(actor_object *self, PyObject *unused) {
+static PyObject *actor_stop(actor_object *self, PyObject *unused)
+{
     (void)unused;
     if (check_started(self) < 0) {
         return NULL;
@@ -313,11 +336,13 @@ static PyObject *actor_stop(actor_object *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_exit_doc, "set_exit(code, error=None)\n--\n\n"
-                           "What the exit record will say: an int, and a dict of plain data about the\n"
-                           "exception (keys type, message, trace …) or None.");
+PyDoc_STRVAR(set_exit_doc,
+             "set_exit(code, error=None)\n--\n\n"
+             "What the exit record will say: an int, and a dict of plain data about the\n"
+             "exception (keys type, message, trace …) or None.");
 
-static PyObject *actor_set_exit(actor_object *self, PyObject *args) {
+static PyObject *actor_set_exit(actor_object *self, PyObject *args)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     int code;
     PyObject *error = Py_None;
@@ -337,7 +362,8 @@ static PyObject *actor_set_exit(actor_object *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-static PyObject *actor_exit_error(actor_object *self, PyObject *unused) {
+static PyObject *actor_exit_error(actor_object *self, PyObject *unused)
+{
     (void)unused;
     fkl_exit record;
     if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK ||
@@ -347,12 +373,14 @@ static PyObject *actor_exit_error(actor_object *self, PyObject *unused) {
     return core_unpack(core_state_of_type(Py_TYPE(self)), record.error, record.error_len);
 }
 
-PyDoc_STRVAR(throw_doc, "throw(exception)\n--\n\n"
-                        "Raise the exception object in the actor's own thread: at once in a wait of\n"
-                        "forkless, else at the next bytecode. A ProcessExit replaces an exception that\n"
-                        "was thrown and not yet raised; any other leaves it in place.");
+PyDoc_STRVAR(throw_doc,
+             "throw(exception)\n--\n\n"
+             "Raise the exception object in the actor's own thread: at once in a wait of\n"
+             "forkless, else at the next bytecode. A ProcessExit replaces an exception that\n"
+             "was thrown and not yet raised; any other leaves it in place.");
 
-static PyObject *actor_throw(actor_object *self, PyObject *exception) {
+static PyObject *actor_throw(actor_object *self, PyObject *exception)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     if (!PyExceptionInstance_Check(exception)) {
         PyErr_Format(PyExc_TypeError, "throw() takes an exception object, not %R",
@@ -371,11 +399,13 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(enter_doc, "enter()\n--\n\n"
-                        "Called by the target when it is ready for exceptions that others throw; raises\n"
-                        "at once what was thrown before.");
+PyDoc_STRVAR(enter_doc,
+             "enter()\n--\n\n"
+             "Called by the target when it is ready for exceptions that others throw; raises\n"
+             "at once what was thrown before.");
 
-static PyObject *actor_enter(actor_object *self, PyObject *unused) {
+static PyObject *actor_enter(actor_object *self, PyObject *unused)
+{
     (void)unused;
     self->thread_ident = PyThread_get_thread_ident();
     if (core_raise_thrown(core_state_of_type(Py_TYPE(self))) < 0) {
@@ -387,7 +417,8 @@ static PyObject *actor_enter(actor_object *self, PyObject *unused) {
 PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
                         "Called by the target when it is no longer ready for them.");
 
-static PyObject *actor_leave(actor_object *self, PyObject *unused) {
+static PyObject *actor_leave(actor_object *self, PyObject *unused)
+{
     (void)unused;
     if (self->thread_ident != 0) {
         core_set_async(self->thread_ident, NULL);
@@ -397,10 +428,12 @@ static PyObject *actor_leave(actor_object *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(run_doc, "run(function, *args)\n--\n\n"
-                      "Call function(*args) in this thread on behalf of the actor: current() is it.");
+PyDoc_STRVAR(run_doc,
+             "run(function, *args)\n--\n\n"
+             "Call function(*args) in this thread on behalf of the actor: current() is it.");
 
-static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     if (nargs < 1) {
         PyErr_SetString(PyExc_TypeError, "run() needs a function");
         return NULL;
@@ -422,17 +455,20 @@ static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t
 
 // Type
 
-static PyObject *actor_pid(actor_object *self, void *unused) {
+static PyObject *actor_pid(actor_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromLong(self->pid);
 }
 
-static PyObject *actor_thread_ident(actor_object *self, void *unused) {
+static PyObject *actor_thread_ident(actor_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromUnsignedLong(self->thread_ident);
 }
 
-static PyObject *actor_stopping(actor_object *self, void *unused) {
+static PyObject *actor_stopping(actor_object *self, void *unused)
+{
     (void)unused;
     return PyBool_FromLong(self->handle != NULL && fkl_actor_stop_requested(self->handle));
 }
@@ -505,13 +541,14 @@ static PyType_Spec delivery_spec = {
     .slots = delivery_slots,
 };
 
-int core_actor_init(PyObject *module, core_state *state) {
+int core_actor_init(PyObject *module, core_state *state)
+{
     state->next_pid = FIRST_PID;
     state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
     if (state->actor_type == NULL || PyModule_AddType(module, state->actor_type) < 0) {
         return -1;
     }
-    state->delivery_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &delivery_spec,
-                                                                    PyExc_BaseException);
+    state->delivery_type =
+        (PyTypeObject *)PyType_FromModuleAndSpec(module, &delivery_spec, PyExc_BaseException);
     return state->delivery_type == NULL ? -1 : 0;
 }

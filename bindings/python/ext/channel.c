@@ -9,7 +9,8 @@ typedef struct {
     fkl_channel *channel;
 } channel_object;
 
-static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"capacity", NULL};
     Py_ssize_t capacity = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n:Channel", names, &capacity)) {
@@ -27,7 +28,8 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
-static void channel_dealloc(channel_object *self) {
+static void channel_dealloc(channel_object *self)
+{
     PyTypeObject *type = Py_TYPE(self);
     if (self->channel != NULL) {
         fkl_channel_release(self->channel);
@@ -42,23 +44,27 @@ typedef struct {
     fkl_time deadline;
 } transfer;
 
-static fkl_err do_send(void *ctx) {
+static fkl_err do_send(void *ctx)
+{
     transfer *t = ctx;
     return fkl_channel_send_until(t->channel, t->msg, t->deadline);
 }
 
-static fkl_err do_receive(void *ctx) {
+static fkl_err do_receive(void *ctx)
+{
     transfer *t = ctx;
     return fkl_channel_receive_until(t->channel, t->deadline, &t->msg);
 }
 
-static fkl_err do_poll(void *ctx) {
+static fkl_err do_poll(void *ctx)
+{
     transfer *t = ctx;
     return fkl_channel_poll_until(t->channel, t->deadline);
 }
 
 // (block=True, timeout=None) as in queue.Queue: the deadline, or -1 with an exception set.
-static int deadline_of(PyObject *block, PyObject *timeout, fkl_time *out) {
+static int deadline_of(PyObject *block, PyObject *timeout, fkl_time *out)
+{
     int blocks = block == NULL ? 1 : PyObject_IsTrue(block);
     if (blocks < 0) {
         return -1;
@@ -67,7 +73,8 @@ static int deadline_of(PyObject *block, PyObject *timeout, fkl_time *out) {
     return blocks ? core_deadline(timeout, out) : 0;
 }
 
-static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t most) {
+static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_ssize_t most)
+{
     if (given < least || given > most) {
         PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments (%zd given)", name, least,
                      most, given);
@@ -81,7 +88,8 @@ PyDoc_STRVAR(channel_put_doc,
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
              "(seconds), ValueError when it is closed, and what pickling raises.");
 
-static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.channel = self->channel};
     if (check_arity("put", nargs, 1, 3) < 0 ||
@@ -110,7 +118,8 @@ PyDoc_STRVAR(channel_get_doc,
              "(seconds), EOFError when the channel is closed and empty, CorruptMessage when the\n"
              "message is not what its codec says; the message is gone then.");
 
-static PyObject *channel_get(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *channel_get(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.channel = self->channel};
     fkl_err err = check_arity("get", nargs, 0, 2) < 0
@@ -145,7 +154,8 @@ PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
                                "Whether an object is there, waiting for one up to timeout seconds\n"
                                "(None: for ever). True also when the channel is closed.");
 
-static PyObject *channel_poll(channel_object *self, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *channel_poll(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.channel = self->channel, .deadline = FKL_NO_WAIT};
     if (check_arity("poll", nargs, 0, 1) < 0 ||
@@ -166,8 +176,8 @@ PyDoc_STRVAR(channel_put_message_doc,
              "put_message(payload, msgpack=True)\n--\n\n"
              "Send bytes as they are: one msgpack value, or raw bytes. For peers written in C.");
 
-static PyObject *channel_put_message(channel_object *self, PyObject *const *args,
-                                     Py_ssize_t nargs) {
+static PyObject *channel_put_message(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     Py_buffer view;
     if (check_arity("put_message", nargs, 1, 2) < 0) {
@@ -200,33 +210,36 @@ static PyObject *channel_put_message(channel_object *self, PyObject *const *args
 PyDoc_STRVAR(channel_close_doc, "close()\n--\n\n"
                                 "Refuse further puts; what is in the channel can still be got.");
 
-static PyObject *channel_close(channel_object *self, PyObject *unused) {
+static PyObject *channel_close(channel_object *self, PyObject *unused)
+{
     (void)unused;
     fkl_channel_close(self->channel);
     Py_RETURN_NONE;
 }
 
-static PyObject *channel_closed(channel_object *self, void *unused) {
+static PyObject *channel_closed(channel_object *self, void *unused)
+{
     (void)unused;
     return PyBool_FromLong(fkl_channel_is_closed(self->channel));
 }
 
-static PyObject *channel_capacity(channel_object *self, void *unused) {
+static PyObject *channel_capacity(channel_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromSize_t(fkl_channel_capacity(self->channel));
 }
 
-static Py_ssize_t channel_len(channel_object *self) {
+static Py_ssize_t channel_len(channel_object *self)
+{
     return (Py_ssize_t)fkl_channel_len(self->channel);
 }
 
-#define METHOD(name) (PyCFunction)(void (*)(void))channel_##name
+#define METHOD(name) (PyCFunction)(void (*)(void)) channel_##name
 static PyMethodDef channel_methods[] = {
     {"put", METHOD(put), METH_FASTCALL, channel_put_doc},
     {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
-    {"put_message", METHOD(put_message), METH_FASTCALL,
-     channel_put_message_doc},
+    {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -254,7 +267,8 @@ static PyType_Spec channel_spec = {
     .slots = channel_slots,
 };
 
-int core_channel_init(PyObject *module, core_state *state) {
+int core_channel_init(PyObject *module, core_state *state)
+{
     state->channel_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &channel_spec, NULL);
     return state->channel_type == NULL ? -1 : PyModule_AddType(module, state->channel_type);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Python objects as messages. Plain data crosses by reference to a private copy (copy.c); anything
-// else as a msgpack extension that carries a pickle. Messages from C actors are msgpack or raw bytes.
+// else as a msgpack extension that carries a pickle. Messages from C actors are msgpack or raw
+// bytes.
 
 #include "state.h"
 
@@ -11,9 +12,10 @@
 #define Py_IsFinalizing _Py_IsFinalizing
 #endif
 
-// The message may be destroyed by a thread that has no Python state. When the interpreter is going or
-// gone, the object is left to the end of the process: whoever asks for the GIL then is ended.
-static void release_object(void *ref, void *ctx) {
+// The message may be destroyed by a thread that has no Python state. When the interpreter is going
+// or gone, the object is left to the end of the process: whoever asks for the GIL then is ended.
+static void release_object(void *ref, void *ctx)
+{
     (void)ctx;
     if (!Py_IsInitialized() || Py_IsFinalizing()) {
         return;
@@ -23,7 +25,8 @@ static void release_object(void *ref, void *ctx) {
     PyGILState_Release(gil);
 }
 
-static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out) {
+static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out)
+{
     PyObject *pickled = PyObject_CallOneArg(state->dumps, obj);
     if (pickled == NULL) {
         return -1;
@@ -49,7 +52,8 @@ static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out) {
     return 0;
 }
 
-int core_encode(core_state *state, PyObject *obj, fkl_msg **out) {
+int core_encode(core_state *state, PyObject *obj, fkl_msg **out)
+{
     PyObject *copy = core_copy_plain(obj);
     if (copy == NULL) {
         return PyErr_Occurred() ? -1 : encode_pickle(state, obj, out);
@@ -65,7 +69,8 @@ int core_encode(core_state *state, PyObject *obj, fkl_msg **out) {
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);
 
-static PyObject *unpack_array(core_state *state, const fkl_value *value) {
+static PyObject *unpack_array(core_state *state, const fkl_value *value)
+{
     size_t count = fkl_value_count(value);
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list != NULL && i < count; i++) {
@@ -79,7 +84,8 @@ static PyObject *unpack_array(core_state *state, const fkl_value *value) {
     return list;
 }
 
-static PyObject *unpack_map(core_state *state, const fkl_value *value) {
+static PyObject *unpack_map(core_state *state, const fkl_value *value)
+{
     size_t count = fkl_value_count(value);
     PyObject *dict = PyDict_New();
     for (size_t i = 0; dict != NULL && i < count; i++) {
@@ -94,7 +100,8 @@ static PyObject *unpack_map(core_state *state, const fkl_value *value) {
     return dict;
 }
 
-static PyObject *unpack_ext(core_state *state, int8_t type, const void *data, size_t len) {
+static PyObject *unpack_ext(core_state *state, int8_t type, const void *data, size_t len)
+{
     if (type == FKL_EXT_PICKLE) {
         PyObject *view = PyMemoryView_FromMemory((char *)data, (Py_ssize_t)len, PyBUF_READ);
         PyObject *obj = view == NULL ? NULL : PyObject_CallOneArg(state->loads, view);
@@ -103,8 +110,7 @@ static PyObject *unpack_ext(core_state *state, int8_t type, const void *data, si
     }
     if (type == FKL_EXT_ERROR) {
         PyObject *record = core_unpack(state, data, len);
-        PyObject *error =
-            record == NULL ? NULL : PyObject_CallOneArg(state->rebuild_error, record);
+        PyObject *error = record == NULL ? NULL : PyObject_CallOneArg(state->rebuild_error, record);
         Py_XDECREF(record);
         return error;
     }
@@ -112,7 +118,8 @@ static PyObject *unpack_ext(core_state *state, int8_t type, const void *data, si
     return NULL;
 }
 
-static PyObject *unpack_value(core_state *state, const fkl_value *value) {
+static PyObject *unpack_value(core_state *state, const fkl_value *value)
+{
     const void *data = NULL;
     size_t len = 0;
     switch (fkl_value_type(value)) {
@@ -157,7 +164,8 @@ static PyObject *unpack_value(core_state *state, const fkl_value *value) {
     Py_UNREACHABLE();
 }
 
-PyObject *core_unpack(core_state *state, const void *data, size_t len) {
+PyObject *core_unpack(core_state *state, const void *data, size_t len)
+{
     fkl_document *document;
     fkl_err err = fkl_decode(NULL, data, len, &document);
     if (err != FKL_OK) {
@@ -168,7 +176,8 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len) {
     return obj;
 }
 
-PyObject *core_decode(core_state *state, fkl_msg *msg) {
+PyObject *core_decode(core_state *state, fkl_msg *msg)
+{
     PyObject *obj = NULL;
     switch (fkl_msg_codec(msg)) {
     case FKL_CODEC_REF: {
@@ -191,7 +200,8 @@ PyObject *core_decode(core_state *state, fkl_msg *msg) {
 
 static int pack_value(fkl_packer *packer, PyObject *obj);
 
-static int pack_int(fkl_packer *packer, PyObject *obj) {
+static int pack_int(fkl_packer *packer, PyObject *obj)
+{
     int overflow;
     long long number = PyLong_AsLongLongAndOverflow(obj, &overflow);
     if (overflow == 0) {
@@ -206,7 +216,8 @@ static int pack_int(fkl_packer *packer, PyObject *obj) {
     return 0;
 }
 
-static int pack_str(fkl_packer *packer, PyObject *obj) {
+static int pack_str(fkl_packer *packer, PyObject *obj)
+{
     PyObject *utf8 = PyUnicode_AsEncodedString(obj, "utf-8", "surrogateescape");
     if (utf8 == NULL) {
         return -1;
@@ -216,7 +227,8 @@ static int pack_str(fkl_packer *packer, PyObject *obj) {
     return 0;
 }
 
-static int pack_sequence(fkl_packer *packer, PyObject *obj) {
+static int pack_sequence(fkl_packer *packer, PyObject *obj)
+{
     Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
     fkl_pack_array(packer, (size_t)size);
     for (Py_ssize_t i = 0; i < size; i++) {
@@ -227,7 +239,8 @@ static int pack_sequence(fkl_packer *packer, PyObject *obj) {
     return 0;
 }
 
-static int pack_dict(fkl_packer *packer, PyObject *obj) {
+static int pack_dict(fkl_packer *packer, PyObject *obj)
+{
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     fkl_pack_map(packer, (size_t)PyDict_GET_SIZE(obj));
@@ -239,7 +252,8 @@ static int pack_dict(fkl_packer *packer, PyObject *obj) {
     return 0;
 }
 
-static int pack_container(fkl_packer *packer, PyObject *obj) {
+static int pack_container(fkl_packer *packer, PyObject *obj)
+{
     if (Py_EnterRecursiveCall(" while packing an object as msgpack")) {
         return -1;
     }
@@ -248,7 +262,8 @@ static int pack_container(fkl_packer *packer, PyObject *obj) {
     return result;
 }
 
-static int pack_value(fkl_packer *packer, PyObject *obj) {
+static int pack_value(fkl_packer *packer, PyObject *obj)
+{
     if (obj == Py_None) {
         fkl_pack_nil(packer);
     } else if (PyBool_Check(obj)) {
@@ -271,7 +286,8 @@ static int pack_value(fkl_packer *packer, PyObject *obj) {
     return 0;
 }
 
-PyObject *core_pack(core_state *state, PyObject *obj) {
+PyObject *core_pack(core_state *state, PyObject *obj)
+{
     fkl_packer *packer;
     fkl_err err = fkl_packer_create(NULL, &packer);
     if (err != FKL_OK) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Deep copies of Python data in C: what pickling and unpickling give for plain data, at a tenth of the
-// cost. Values that nobody can change are shared, because nobody can tell. Runs in the thread that
-// sends; as long as only exact built-in types are met, no Python code runs and the copy is a snapshot.
+// Deep copies of Python data in C: what pickling and unpickling give for plain data, at a tenth of
+// the cost. Values that nobody can change are shared, because nobody can tell. Runs in the thread
+// that sends; as long as only exact built-in types are met, no Python code runs and the copy is a
+// snapshot.
 
 #include "state.h"
 
@@ -26,7 +27,8 @@ typedef struct copier {
 // `held`: how many references to `obj` the copier knows of; 0 for the root, where nothing is known.
 static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held);
 
-static size_t memo_slot(const copier *c, const PyObject *original) {
+static size_t memo_slot(const copier *c, const PyObject *original)
+{
     size_t mask = c->memo_size - 1;
     size_t i = ((uintptr_t)original >> 4) * (size_t)0x9E3779B97F4A7C15u;
     for (i = (i >> 20) & mask; c->memo[i].original != NULL; i = (i + 1) & mask) {
@@ -37,14 +39,16 @@ static size_t memo_slot(const copier *c, const PyObject *original) {
     return i;
 }
 
-static PyObject *memo_find(const copier *c, const PyObject *original) {
+static PyObject *memo_find(const copier *c, const PyObject *original)
+{
     if (c->memo_used == 0) {
         return NULL;
     }
     return c->memo[memo_slot(c, original)].copy;
 }
 
-static int memo_grow(copier *c) {
+static int memo_grow(copier *c)
+{
     size_t old_size = c->memo_size;
     memo_entry *old = c->memo;
     size_t size = old_size == 0 ? 32 : old_size * 2;
@@ -65,7 +69,8 @@ static int memo_grow(copier *c) {
 }
 
 // Remembers the copy of `original`, and holds it until the whole copy is done.
-static int memo_add(copier *c, PyObject *original, PyObject *copy) {
+static int memo_add(copier *c, PyObject *original, PyObject *copy)
+{
     if (c->memo_used * 2 >= c->memo_size && memo_grow(c) < 0) {
         return -1;
     }
@@ -80,7 +85,8 @@ static int memo_add(copier *c, PyObject *original, PyObject *copy) {
     return 0;
 }
 
-static inline bool is_atom(PyObject *obj) {
+static inline bool is_atom(PyObject *obj)
+{
     PyTypeObject *type = Py_TYPE(obj);
     return type == &PyUnicode_Type || type == &PyLong_Type || obj == Py_None ||
            type == &PyBool_Type || type == &PyFloat_Type || type == &PyBytes_Type ||
@@ -88,7 +94,8 @@ static inline bool is_atom(PyObject *obj) {
            obj == Py_NotImplemented;
 }
 
-static bool has_only_atoms(PyObject *container) {
+static bool has_only_atoms(PyObject *container)
+{
     if (PyList_Check(container)) {
         for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container); i++) {
             if (!is_atom(PyList_GET_ITEM(container, i))) {
@@ -111,13 +118,15 @@ static bool has_only_atoms(PyObject *container) {
 #define HELD_TWICE 2
 // Children of a tuple or set are held by the original alone.
 #define HELD_ONCE 1
-// The same, but a cycle may lead to the tuple again while it is being copied, and so to its children.
+// The same, but a cycle may lead to the tuple again while it is being copied, and so to its
+// children.
 #define HELD_BY_CYCLE (-1)
 
 // Remembers a copy if its original can be met again: if somebody refers to it beside the container
-// that it was found in (and that container's copy), or, for the root and the children of a tuple in a
-// cycle, if something in it might.
-static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t held) {
+// that it was found in (and that container's copy), or, for the root and the children of a tuple in
+// a cycle, if something in it might.
+static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t held)
+{
     bool again = held > 0 ? Py_REFCNT(original) > held
                           : !has_only_atoms(copy) ||
                                 (held == HELD_BY_CYCLE && Py_REFCNT(original) > HELD_ONCE);
@@ -125,7 +134,8 @@ static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t he
 }
 
 // Replaces the items of a list that is ours by their copies.
-static int replace_list_items(copier *c, PyObject *list) {
+static int replace_list_items(copier *c, PyObject *list)
+{
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *item = PyList_GET_ITEM(list, i);
         if (is_atom(item)) {
@@ -139,10 +149,11 @@ static int replace_list_items(copier *c, PyObject *list) {
     return 0;
 }
 
-// Replaces the values of a dict that is ours by their copies. Setting an existing key does not resize
-// the table, so the iteration stays valid. Keys are hashable and so taken for immutable; in plain mode
-// they must be known to be.
-static int replace_dict_values(copier *c, PyObject *dict) {
+// Replaces the values of a dict that is ours by their copies. Setting an existing key does not
+// resize the table, so the iteration stays valid. Keys are hashable and so taken for immutable; in
+// plain mode they must be known to be.
+static int replace_dict_values(copier *c, PyObject *dict)
+{
     PyObject *key, *value;
     Py_ssize_t pos = 0;
     while (PyDict_Next(dict, &pos, &key, &value)) {
@@ -170,20 +181,20 @@ static int replace_dict_values(copier *c, PyObject *dict) {
     return 0;
 }
 
-static PyObject *copy_list(copier *c, PyObject *obj, Py_ssize_t held) {
+static PyObject *copy_list(copier *c, PyObject *obj, Py_ssize_t held)
+{
     PyObject *copy = PyList_GetSlice(obj, 0, PyList_GET_SIZE(obj));
-    if (copy == NULL || remember(c, obj, copy, held) < 0 ||
-        replace_list_items(c, copy) < 0) {
+    if (copy == NULL || remember(c, obj, copy, held) < 0 || replace_list_items(c, copy) < 0) {
         Py_XDECREF(copy);
         return NULL;
     }
     return copy;
 }
 
-static PyObject *copy_dict(copier *c, PyObject *obj, Py_ssize_t held) {
+static PyObject *copy_dict(copier *c, PyObject *obj, Py_ssize_t held)
+{
     PyObject *copy = PyDict_Copy(obj);
-    if (copy == NULL || remember(c, obj, copy, held) < 0 ||
-        replace_dict_values(c, copy) < 0) {
+    if (copy == NULL || remember(c, obj, copy, held) < 0 || replace_dict_values(c, copy) < 0) {
         Py_XDECREF(copy);
         return NULL;
     }
@@ -191,14 +202,15 @@ static PyObject *copy_dict(copier *c, PyObject *obj, Py_ssize_t held) {
 }
 
 // A tuple whose items are all shared is shared itself.
-static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held) {
+static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held)
+{
     Py_ssize_t size = PyTuple_GET_SIZE(obj);
     bool again = held <= 0 || Py_REFCNT(obj) > held;
     PyObject *copy = NULL;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyObject *item = PyTuple_GET_ITEM(obj, i);
         PyObject *copied = is_atom(item) ? Py_NewRef(item)
-                                        : copy_value(c, item, again ? HELD_BY_CYCLE : HELD_ONCE);
+                                         : copy_value(c, item, again ? HELD_BY_CYCLE : HELD_ONCE);
         if (copied == NULL) {
             Py_XDECREF(copy);
             return NULL;
@@ -236,7 +248,8 @@ static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held) {
 }
 
 // Elements are hashable: shared, but in plain mode each must be immutable for sure.
-static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen) {
+static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen)
+{
     PyObject *copy = frozen ? PyFrozenSet_New(obj) : PySet_New(obj);
     if (copy == NULL || c->handlers != NULL) {
         if (copy != NULL && !frozen && remember(c, obj, copy, held) < 0) {
@@ -257,8 +270,7 @@ static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen
         }
     }
     Py_XDECREF(iterator);
-    if (c->not_plain || PyErr_Occurred() ||
-        (!frozen && remember(c, obj, copy, held) < 0)) {
+    if (c->not_plain || PyErr_Occurred() || (!frozen && remember(c, obj, copy, held) < 0)) {
         Py_CLEAR(copy);
     }
     return copy;
@@ -266,7 +278,8 @@ static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen
 
 // A subclass of dict or list keeps its type and attributes through its own copy.copy; then the
 // children are replaced beneath its methods.
-static PyObject *copy_container(copier *c, PyObject *obj) {
+static PyObject *copy_container(copier *c, PyObject *obj)
+{
     PyObject *module = PyImport_ImportModule("copy");
     PyObject *copy = module == NULL ? NULL : PyObject_CallMethod(module, "copy", "O", obj);
     Py_XDECREF(module);
@@ -281,7 +294,8 @@ static PyObject *copy_container(copier *c, PyObject *obj) {
     return copy;
 }
 
-static PyObject *copy_by_handler(copier *c, PyObject *obj) {
+static PyObject *copy_by_handler(copier *c, PyObject *obj)
+{
     PyObject *handler = PyDict_GetItemWithError(c->handlers, (PyObject *)Py_TYPE(obj));
     if (handler == NULL) {
         if (PyErr_Occurred()) {
@@ -312,7 +326,8 @@ static PyObject *copy_by_handler(copier *c, PyObject *obj) {
     return copy;
 }
 
-static PyObject *copy_other(copier *c, PyObject *obj) {
+static PyObject *copy_other(copier *c, PyObject *obj)
+{
     if (c->handlers != NULL) {
         return copy_by_handler(c, obj);
     }
@@ -320,7 +335,8 @@ static PyObject *copy_other(copier *c, PyObject *obj) {
     return NULL;
 }
 
-static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held) {
+static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held)
+{
     if (is_atom(obj)) {
         return Py_NewRef(obj);
     }
@@ -353,14 +369,16 @@ static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held) {
     return copy;
 }
 
-static PyObject *run(copier *c, PyObject *obj) {
+static PyObject *run(copier *c, PyObject *obj)
+{
     PyObject *copy = copy_value(c, obj, 0);
     Py_XDECREF(c->keep);
     PyMem_Free(c->memo);
     return copy;
 }
 
-PyObject *core_copy_plain(PyObject *obj) {
+PyObject *core_copy_plain(PyObject *obj)
+{
     if (is_atom(obj)) {
         return Py_NewRef(obj);
     }
@@ -368,7 +386,8 @@ PyObject *core_copy_plain(PyObject *obj) {
     return run(&c, obj);
 }
 
-PyObject *core_copy_with(PyObject *obj, PyObject *handlers) {
+PyObject *core_copy_with(PyObject *obj, PyObject *handlers)
+{
     copier c = {.handlers = handlers};
     c.fallback = PyDict_GetItemWithError(handlers, Py_None);
     if (c.fallback == NULL && PyErr_Occurred()) {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From the error table of the library to Python exceptions, and the one way in which the extension
-// blocks: without the GIL, to a deadline, waking for signals and for exceptions thrown at the actor. Also
-// how an exception is raised in another thread.
+// blocks: without the GIL, to a deadline, waking for signals and for exceptions thrown at the
+// actor. Also how an exception is raised in another thread.
 
 #include "state.h"
 
 #include <errno.h>
 #include <math.h>
 
-static PyObject *raise_os_error(int number, const char *what, fkl_err err) {
+static PyObject *raise_os_error(int number, const char *what, fkl_err err)
+{
     PyObject *text = PyUnicode_FromFormat("%s: %s", what, fkl_strerror(err));
     if (text == NULL) {
         return NULL;
@@ -22,7 +23,8 @@ static PyObject *raise_os_error(int number, const char *what, fkl_err err) {
     return NULL;
 }
 
-PyObject *core_raise(core_state *state, fkl_err err, const char *what) {
+PyObject *core_raise(core_state *state, fkl_err err, const char *what)
+{
     switch (err) {
     case FKL_ENOMEM:
         return PyErr_NoMemory();
@@ -55,7 +57,8 @@ PyObject *core_raise(core_state *state, fkl_err err, const char *what) {
     }
 }
 
-int core_deadline(PyObject *timeout, fkl_time *out) {
+int core_deadline(PyObject *timeout, fkl_time *out)
+{
     if (timeout == NULL || timeout == Py_None) {
         *out = FKL_FOREVER;
         return 0;
@@ -78,7 +81,8 @@ int core_deadline(PyObject *timeout, fkl_time *out) {
     return 0;
 }
 
-fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx) {
+fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx)
+{
     for (;;) {
         fkl_err err;
         Py_BEGIN_ALLOW_THREADS
@@ -101,18 +105,23 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx) {
 
 #if PY_VERSION_HEX >= 0x030C0000
 
-bool core_set_async(unsigned long ident, PyObject *exception) {
+bool core_set_async(unsigned long ident, PyObject *exception)
+{
     return PyThreadState_SetAsyncExc(ident, exception) > 0;
 }
 
 #else
 
-// Until 3.11 the state of a thread that is about to start carries the ident of the thread that starts it,
-// and PyThreadState_SetAsyncExc() takes the first state that it finds: the newest. Those that are not yet
-// running are hidden from it for the time of the call. They give themselves their own ident, at any
-// moment and without the GIL, which is why it is only replaced where it still is what it was.
-bool core_set_async(unsigned long ident, PyObject *exception) {
-    enum { MOST = 16 }; // threads that one thread is starting at this moment: one, but for nested calls
+// Until 3.11 the state of a thread that is about to start carries the ident of the thread that
+// starts it, and PyThreadState_SetAsyncExc() takes the first state that it finds: the newest. Those
+// that are not yet running are hidden from it for the time of the call. They give themselves their
+// own ident, at any moment and without the GIL, which is why it is only replaced where it still is
+// what it was.
+bool core_set_async(unsigned long ident, PyObject *exception)
+{
+    enum {
+        MOST = 16
+    }; // threads that one thread is starting at this moment: one, but for nested calls
     PyThreadState *same[MOST];
     size_t count = 0;
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Set-up of forkless._core: the module state, its runtime, and the functions that belong to no type.
+// Set-up of forkless._core: the module state, its runtime, and the functions that belong to no
+// type.
 
 #include "state.h"
 
@@ -8,34 +9,40 @@
 
 PyDoc_STRVAR(module_doc, "The C core of forkless: actors, channels, semaphores and fast copies.");
 
-static PyObject *module_current(PyObject *module, PyObject *unused) {
+static PyObject *module_current(PyObject *module, PyObject *unused)
+{
     (void)unused;
     PyObject *actor = core_current(core_state_of(module));
     return Py_NewRef(actor == NULL ? Py_None : actor);
 }
 
-static PyObject *module_getpid(PyObject *module, PyObject *unused) {
+static PyObject *module_getpid(PyObject *module, PyObject *unused)
+{
     (void)unused;
     PyObject *actor = core_current(core_state_of(module));
     return actor == NULL ? PyLong_FromLong(getpid()) : PyObject_GetAttrString(actor, "pid");
 }
 
-// In the child of a real fork() the calling thread is all that is left: it acts for itself from now on.
-static PyObject *module_after_fork(PyObject *module, PyObject *unused) {
+// In the child of a real fork() the calling thread is all that is left: it acts for itself from now
+// on.
+static PyObject *module_after_fork(PyObject *module, PyObject *unused)
+{
     (void)module;
     (void)unused;
     fkl_actor_leave(NULL);
     Py_RETURN_NONE;
 }
 
-static fkl_err do_sleep(void *ctx) {
+static fkl_err do_sleep(void *ctx)
+{
     return fkl_sleep_until(*(fkl_time *)ctx);
 }
 
 PyDoc_STRVAR(sleep_doc, "sleep(seconds)\n--\n\n"
                         "As time.sleep(), but ends at once when the actor is told to.");
 
-static PyObject *module_sleep(PyObject *module, PyObject *seconds) {
+static PyObject *module_sleep(PyObject *module, PyObject *seconds)
+{
     core_state *state = core_state_of(module);
     double number = PyFloat_AsDouble(seconds);
     if (number == -1.0 && PyErr_Occurred()) {
@@ -56,18 +63,20 @@ static PyObject *module_sleep(PyObject *module, PyObject *seconds) {
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(copy_doc,
-             "copy(obj, handlers=None)\n--\n\n"
-             "A deep copy, as pickling and unpickling would give, for another actor.\n\n"
-             "Exact dict, list, tuple, set, frozenset and bytearray are copied with shared\n"
-             "references and cycles kept; numbers, str, bytes, None and the like are shared. For any\n"
-             "other object handlers is looked up by its exact type: 'share' (by reference),\n"
-             "'container' (a subclass of dict or list: copy.copy(), then the children in place), or\n"
-             "a callable that takes the object and returns its replacement. handlers[None] serves\n"
-             "types that are not listed; without it they are shared. With handlers=None an object\n"
-             "that is not plain data is a TypeError.");
+PyDoc_STRVAR(
+    copy_doc,
+    "copy(obj, handlers=None)\n--\n\n"
+    "A deep copy, as pickling and unpickling would give, for another actor.\n\n"
+    "Exact dict, list, tuple, set, frozenset and bytearray are copied with shared\n"
+    "references and cycles kept; numbers, str, bytes, None and the like are shared. For any\n"
+    "other object handlers is looked up by its exact type: 'share' (by reference),\n"
+    "'container' (a subclass of dict or list: copy.copy(), then the children in place), or\n"
+    "a callable that takes the object and returns its replacement. handlers[None] serves\n"
+    "types that are not listed; without it they are shared. With handlers=None an object\n"
+    "that is not plain data is a TypeError.");
 
-static PyObject *module_copy(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *module_copy(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
     (void)module;
     if (nargs < 1 || nargs > 2 || (nargs == 2 && args[1] != Py_None && !PyDict_Check(args[1]))) {
         PyErr_SetString(PyExc_TypeError, "copy() takes an object and, optionally, a dict");
@@ -83,7 +92,8 @@ static PyObject *module_copy(PyObject *module, PyObject *const *args, Py_ssize_t
     return copy;
 }
 
-static PyObject *module_try_copy(PyObject *module, PyObject *args) {
+static PyObject *module_try_copy(PyObject *module, PyObject *args)
+{
     (void)module;
     PyObject *obj, *otherwise;
     if (!PyArg_ParseTuple(args, "OO:try_copy", &obj, &otherwise)) {
@@ -93,11 +103,13 @@ static PyObject *module_try_copy(PyObject *module, PyObject *args) {
     return copy == NULL && !PyErr_Occurred() ? Py_NewRef(otherwise) : copy;
 }
 
-static PyObject *module_pack(PyObject *module, PyObject *obj) {
+static PyObject *module_pack(PyObject *module, PyObject *obj)
+{
     return core_pack(core_state_of(module), obj);
 }
 
-static PyObject *module_unpack(PyObject *module, PyObject *data) {
+static PyObject *module_unpack(PyObject *module, PyObject *data)
+{
     Py_buffer view;
     if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
         return NULL;
@@ -107,7 +119,8 @@ static PyObject *module_unpack(PyObject *module, PyObject *data) {
     return obj;
 }
 
-static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs) {
+static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"dumps", "loads", "rebuild_error", NULL};
     core_state *state = core_state_of(module);
     PyObject *dumps, *loads, *rebuild_error;
@@ -121,23 +134,25 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(throw_at_doc, "throw_at(thread_ident, exception_class)\n--\n\n"
-                           "Raise an instance of the class at the next bytecode of a thread; with\n"
-                           "None, take back what was not yet raised. Returns whether there was such\n"
-                           "a thread.");
+PyDoc_STRVAR(throw_at_doc,
+             "throw_at(thread_ident, exception_class)\n--\n\n"
+             "Raise an instance of the class at the next bytecode of a thread; with\n"
+             "None, take back what was not yet raised. Returns whether there was such\n"
+             "a thread.");
 
-static PyObject *module_throw_at(PyObject *module, PyObject *args) {
+static PyObject *module_throw_at(PyObject *module, PyObject *args)
+{
     (void)module;
     unsigned long ident;
     PyObject *exception;
     if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
         return NULL;
     }
-    return PyBool_FromLong(
-        core_set_async(ident, exception == Py_None ? NULL : exception));
+    return PyBool_FromLong(core_set_async(ident, exception == Py_None ? NULL : exception));
 }
 
-static PyObject *module_counters(PyObject *module, PyObject *unused) {
+static PyObject *module_counters(PyObject *module, PyObject *unused)
+{
     (void)unused;
     fkl_counters c;
     fkl_runtime_counters(core_state_of(module)->runtime, &c);
@@ -164,15 +179,18 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int add_exceptions(PyObject *module, core_state *state) {
-    state->process_exit = PyErr_NewExceptionWithDoc(
-        "forkless.ProcessExit",
-        "Unwinds a simulated process that called os._exit() or was terminated. Not an Exception, so\n"
-        "that ordinary handlers let it pass. args[0] is the exit code.",
-        PyExc_BaseException, NULL);
+static int add_exceptions(PyObject *module, core_state *state)
+{
+    state->process_exit =
+        PyErr_NewExceptionWithDoc("forkless.ProcessExit",
+                                  "Unwinds a simulated process that called os._exit() or was "
+                                  "terminated. Not an Exception, so\n"
+                                  "that ordinary handlers let it pass. args[0] is the exit code.",
+                                  PyExc_BaseException, NULL);
     state->corrupt_message = PyErr_NewExceptionWithDoc(
         "forkless.CorruptMessage",
-        "A message is not what its codec says: it was cut short, garbled, or sent by a program that\n"
+        "A message is not what its codec says: it was cut short, garbled, or sent by a program "
+        "that\n"
         "speaks another format. The message is lost; the queue it came from goes on.",
         PyExc_ValueError, NULL);
     if (PyModule_AddObjectRef(module, "ProcessExit", state->process_exit) < 0 ||
@@ -189,7 +207,8 @@ static int add_exceptions(PyObject *module, core_state *state) {
     return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
 }
 
-static int module_exec(PyObject *module) {
+static int module_exec(PyObject *module)
+{
     core_state *state = core_state_of(module);
     state->interp = PyInterpreterState_Get();
     fkl_err err = fkl_runtime_create(NULL, &state->runtime);
@@ -200,15 +219,15 @@ static int module_exec(PyObject *module) {
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
-    if (add_exceptions(module, state) < 0 ||
-        core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
-        core_semlock_init(module, state) < 0) {
+    if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
+        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
 }
 
-static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+static int module_traverse(PyObject *module, visitproc visit, void *arg)
+{
     core_state *state = core_state_of(module);
     Py_VISIT(state->actor_type);
     Py_VISIT(state->channel_type);
@@ -224,7 +243,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     return 0;
 }
 
-static int module_clear(PyObject *module) {
+static int module_clear(PyObject *module)
+{
     core_state *state = core_state_of(module);
     Py_CLEAR(state->actor_type);
     Py_CLEAR(state->channel_type);
@@ -240,7 +260,8 @@ static int module_clear(PyObject *module) {
     return 0;
 }
 
-static void module_free(void *module) {
+static void module_free(void *module)
+{
     core_state *state = core_state_of((PyObject *)module);
     module_clear((PyObject *)module);
     // Orphans may still run: then the runtime stays until the process ends.
@@ -253,24 +274,20 @@ static void module_free(void *module) {
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #if PY_VERSION_HEX >= 0x030C0000
-    // Objects that a foreign thread releases go through PyGILState, which knows one interpreter only.
+    // Objects that a foreign thread releases go through PyGILState, which knows one interpreter
+    // only.
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif
     {0, NULL},
 };
 
 struct PyModuleDef core_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "forkless._core",
-    .m_doc = module_doc,
-    .m_size = sizeof(core_state),
-    .m_methods = module_methods,
-    .m_slots = module_slots,
-    .m_traverse = module_traverse,
-    .m_clear = module_clear,
-    .m_free = module_free,
+    PyModuleDef_HEAD_INIT,         .m_name = "forkless._core",  .m_doc = module_doc,
+    .m_size = sizeof(core_state),  .m_methods = module_methods, .m_slots = module_slots,
+    .m_traverse = module_traverse, .m_clear = module_clear,     .m_free = module_free,
 };
 
-PyMODINIT_FUNC PyInit__core(void) {
+PyMODINIT_FUNC PyInit__core(void)
+{
     return PyModuleDef_Init(&core_module);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// forkless._core.SemLock: the type that multiprocessing.synchronize is built on, with the interface of
-// _multiprocessing.SemLock. All actors share one object, so there is no name, no handle to inherit and
-// no resource tracker. Uncontended operations neither enter the kernel nor release the GIL.
+// forkless._core.SemLock: the type that multiprocessing.synchronize is built on, with the interface
+// of _multiprocessing.SemLock. All actors share one object, so there is no name, no handle to
+// inherit and no resource tracker. Uncontended operations neither enter the kernel nor release the
+// GIL.
 
 #include "state.h"
 
@@ -17,14 +18,16 @@ typedef struct {
     fkl_sem *sem;
     int kind;
     int max_value;
-    // The thread that acquired last, and how often it is acquired in all. Written by the thread that
-    // holds the lock; for semaphores with several holders they mean what they mean in the standard
-    // library: the last one. Atomic because _count() and _is_mine() read them from other threads.
+    // The thread that acquired last, and how often it is acquired in all. Written by the thread
+    // that holds the lock; for semaphores with several holders they mean what they mean in the
+    // standard library: the last one. Atomic because _count() and _is_mine() read them from other
+    // threads.
     atomic_ulong owner;
     atomic_int count;
 } semlock_object;
 
-static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"kind", "value", "maxvalue", "name", "unlink", NULL};
     int kind, value, max_value, unlink = 1;
     PyObject *name = Py_None;
@@ -54,7 +57,8 @@ static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     return (PyObject *)self;
 }
 
-static void semlock_dealloc(semlock_object *self) {
+static void semlock_dealloc(semlock_object *self)
+{
     PyTypeObject *type = Py_TYPE(self);
     if (self->sem != NULL) {
         fkl_sem_release(self->sem);
@@ -63,12 +67,14 @@ static void semlock_dealloc(semlock_object *self) {
     Py_DECREF(type);
 }
 
-static bool is_mine(semlock_object *self) {
+static bool is_mine(semlock_object *self)
+{
     return atomic_load_explicit(&self->count, memory_order_relaxed) > 0 &&
            atomic_load_explicit(&self->owner, memory_order_relaxed) == PyThread_get_thread_ident();
 }
 
-static void note_acquired(semlock_object *self) {
+static void note_acquired(semlock_object *self)
+{
     // Relaxed: a thread compares only with its own id, which it stored itself.
     atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
     atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
@@ -79,13 +85,15 @@ typedef struct {
     fkl_time deadline;
 } acquisition;
 
-static fkl_err do_wait(void *ctx) {
+static fkl_err do_wait(void *ctx)
+{
     acquisition *a = ctx;
     return fkl_sem_wait_until(a->sem, a->deadline);
 }
 
 // 1 acquired, 0 not before the deadline, -1 with an exception set.
-static int acquire(semlock_object *self, bool block, PyObject *timeout) {
+static int acquire(semlock_object *self, bool block, PyObject *timeout)
+{
     if (self->kind == RECURSIVE_MUTEX && is_mine(self)) {
         atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
         return 1;
@@ -118,7 +126,8 @@ static int acquire(semlock_object *self, bool block, PyObject *timeout) {
 PyDoc_STRVAR(acquire_doc, "acquire(block=True, timeout=None)\n--\n\n"
                           "Take one unit, waiting up to timeout seconds; returns whether it did.");
 
-static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject *kwargs) {
+static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"block", "timeout", NULL};
     int block = 1;
     PyObject *timeout = Py_None;
@@ -129,7 +138,8 @@ static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject 
     return acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 
-static int release(semlock_object *self) {
+static int release(semlock_object *self)
+{
     if (self->kind == RECURSIVE_MUTEX) {
         if (!is_mine(self)) {
             PyErr_SetString(PyExc_AssertionError,
@@ -152,7 +162,8 @@ static int release(semlock_object *self) {
     return -1;
 }
 
-static PyObject *semlock_release(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_release(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     if (release(self) < 0) {
         return NULL;
@@ -160,10 +171,11 @@ static PyObject *semlock_release(semlock_object *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-// The wait of a condition variable. In one call, because nothing may be raised between its steps: an
-// actor that is ended here must leave the lock as whoever unwinds it expects, that is, acquired.
+// The wait of a condition variable. In one call, because nothing may be raised between its steps:
+// an actor that is ended here must leave the lock as whoever unwinds it expects, that is, acquired.
 
-static fkl_err do_wait_for_certain(void *ctx) {
+static fkl_err do_wait_for_certain(void *ctx)
+{
     acquisition *a = ctx;
     fkl_actor *actor = fkl_self();
     fkl_actor *previous;
@@ -177,7 +189,8 @@ static fkl_err do_wait_for_certain(void *ctx) {
 }
 
 // Acquires even in an actor that is being ended. Returns -1 with an exception set.
-static int acquire_for_certain(semlock_object *self) {
+static int acquire_for_certain(semlock_object *self)
+{
     acquisition a = {.sem = self->sem, .deadline = FKL_FOREVER};
     fkl_err err = fkl_sem_try_wait(self->sem);
     while (err != FKL_OK) {
@@ -196,7 +209,8 @@ static int acquire_for_certain(semlock_object *self) {
 #define take_raised PyErr_GetRaisedException
 #define set_raised PyErr_SetRaisedException
 #else
-static PyObject *take_raised(void) {
+static PyObject *take_raised(void)
+{
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyErr_NormalizeException(&type, &value, &trace);
@@ -208,7 +222,8 @@ static PyObject *take_raised(void) {
     return value;
 }
 
-static void set_raised(PyObject *raised) {
+static void set_raised(PyObject *raised)
+{
     PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
 }
 #endif
@@ -217,7 +232,8 @@ PyDoc_STRVAR(wait_in_condition_doc,
              "_wait_in_condition(sleeping, waiting, woken, timeout)\n--\n\n"
              "Condition.wait() on this lock, with the other semaphores of the condition.");
 
-static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args) {
+static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
+{
     core_state *state = core_state_of_type(Py_TYPE(self));
     semlock_object *sleeping, *waiting, *woken;
     PyObject *timeout;
@@ -247,61 +263,72 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
     return failed || acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 
-static PyObject *semlock_enter(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_enter(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     int acquired = acquire(self, true, Py_None);
     return acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 
-static PyObject *semlock_exit(semlock_object *self, PyObject *const *args, Py_ssize_t nargs) {
+static PyObject *semlock_exit(semlock_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
     (void)args;
     (void)nargs;
     return semlock_release(self, NULL);
 }
 
-static PyObject *semlock_count(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_count(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     return PyLong_FromLong(atomic_load_explicit(&self->count, memory_order_relaxed));
 }
 
-static PyObject *semlock_is_mine(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_is_mine(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     return PyBool_FromLong(is_mine(self));
 }
 
-static PyObject *semlock_get_value(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_get_value(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     return PyLong_FromLongLong(fkl_sem_value(self->sem));
 }
 
-static PyObject *semlock_is_zero(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_is_zero(semlock_object *self, PyObject *unused)
+{
     (void)unused;
     return PyBool_FromLong(fkl_sem_value(self->sem) == 0);
 }
 
 // Actors share the object, so there is nothing to reset in a new one.
-static PyObject *semlock_after_fork(semlock_object *self, PyObject *unused) {
+static PyObject *semlock_after_fork(semlock_object *self, PyObject *unused)
+{
     (void)self;
     (void)unused;
     Py_RETURN_NONE;
 }
 
-static PyObject *semlock_handle(semlock_object *self, void *unused) {
+static PyObject *semlock_handle(semlock_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromVoidPtr(self->sem);
 }
 
-static PyObject *semlock_kind(semlock_object *self, void *unused) {
+static PyObject *semlock_kind(semlock_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromLong(self->kind);
 }
 
-static PyObject *semlock_max_value(semlock_object *self, void *unused) {
+static PyObject *semlock_max_value(semlock_object *self, void *unused)
+{
     (void)unused;
     return PyLong_FromLong(self->max_value);
 }
 
-static PyObject *semlock_name(semlock_object *self, void *unused) {
+static PyObject *semlock_name(semlock_object *self, void *unused)
+{
     (void)self;
     (void)unused;
     Py_RETURN_NONE;
@@ -348,7 +375,8 @@ static PyType_Spec semlock_spec = {
     .slots = semlock_slots,
 };
 
-int core_semlock_init(PyObject *module, core_state *state) {
+int core_semlock_init(PyObject *module, core_state *state)
+{
     state->semlock_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &semlock_spec, NULL);
     if (state->semlock_type == NULL) {
         return -1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of one copy of the extension module, and what its files call from each other. There is no
-// process-global state: every interpreter that imports the module has a runtime of its own.
+// The state of one copy of the extension module, and what its files call from each other. There is
+// no process-global state: every interpreter that imports the module has a runtime of its own.
 #ifndef FORKLESS_EXT_STATE_H
 #define FORKLESS_EXT_STATE_H
 
@@ -32,11 +32,13 @@ typedef struct core_state {
 
 extern struct PyModuleDef core_module;
 
-static inline core_state *core_state_of(PyObject *module) {
+static inline core_state *core_state_of(PyObject *module)
+{
     return (core_state *)PyModule_GetState(module);
 }
 
-static inline core_state *core_state_of_type(PyTypeObject *type) {
+static inline core_state *core_state_of_type(PyTypeObject *type)
+{
     return core_state_of(PyType_GetModuleByDef(type, &core_module));
 }
 
@@ -91,7 +93,8 @@ PyObject *core_pack(core_state *state, PyObject *obj);
 
 // copy.c
 
-// A copy of `obj` if it consists of plain data of exact built-in types; NULL without an exception if it does not, NULL with one on failure.
+// A copy of `obj` if it consists of plain data of exact built-in types; NULL without an exception
+// if it does not, NULL with one on failure.
 PyObject *core_copy_plain(PyObject *obj);
 
 // copy(obj, handlers=None): see its docstring.

@@ -90,7 +90,8 @@ def run(
         playbook = path
     (folder / "ansible.cfg").write_text(
         f"[defaults]\ninventory = inventory.json\ncallback_plugins = {BENCH}/demo/callback_plugins\n"
-        f"callbacks_enabled = record\naction_plugins = {PLAYS}/action_plugins\n{settings}\n"
+        f"callbacks_enabled = record\naction_plugins = {PLAYS}/action_plugins\n"
+        f"lookup_plugins = {PLAYS}/lookup_plugins\nfilter_plugins = {PLAYS}/filter_plugins\n{settings}\n"
     )
     area = folder / "area"
     run = ansible_runs.run_playbook(

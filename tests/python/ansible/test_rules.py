@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 
@@ -106,11 +107,46 @@ def adapter_version():
     return ansible.release.__version__
 
 
+def test_a_worker_has_its_own_temporary_files_and_play_context():
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.playbook.play_context import PlayContext
+    from ansible.utils.context_objects import CLIArgs
+
+    from ansible import context
+
+    context.CLIARGS = CLIArgs({})
+    loader, play_context = DataLoader(), PlayContext()
+    loader._tempfiles.add("of the controller")
+    made = clones.Clones(clones.Plans(adapter.supported(adapter_version())[0]))
+    own_loader, own_context = made.clone(loader), made.clone(play_context)
+    assert own_loader._tempfiles == set()
+    own_context.port = 4711
+    own_loader._tempfiles.add("of the worker")
+    assert loader._tempfiles == {"of the controller"}
+    assert play_context.port != 4711
+    assert own_context.remote_user == play_context.remote_user
+
+
 def test_one_object_has_one_clone():
     plans = clones.Plans(rules.KNOWN)
     shared = ["x"]
     made = clones.Clones(plans).copy({"one": shared, "other": shared})
     assert made["one"] is made["other"] is not shared
+
+
+def test_a_mapping_of_a_plugin_is_empty_for_each_actor():
+    module = types.ModuleType("plugin")
+    module.CACHE = {}
+    rule = rules.Rule("actor_mapping", "plugin", ("CACHE", "OF_ANOTHER_VERSION"), "A reason.")
+    patches.actor_mapping(rule, module, clones.Plans(rules.KNOWN))
+
+    def use():
+        module.CACHE["a"] = 1
+        return dict(module.CACHE), "a" in module.CACHE, len(module.CACHE)
+
+    assert in_an_actor(use) == ({"a": 1}, True, 1)
+    assert not module.CACHE
+    assert not hasattr(module, "OF_ANOTHER_VERSION")
 
 
 def test_a_record_lock_excludes_actors(tmp_path):

@@ -157,3 +157,20 @@ def test_the_kernel_sees_no_worker_process(tmp_path):
     assert calls, "the workers are threads"
     assert not processes, "\n".join(processes)
     assert sys.platform.startswith("linux")
+
+
+@pytest.mark.parametrize("forks", [1, 4])
+def test_repeated_warnings_are_shown_as_often_as_on_fork(tmp_path, forks):
+    tasks = [{"name": "warn", "warn": None}, {"name": "warn again", "warn": None}]
+    play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+    outcomes = playbooks.both(tmp_path, play, "-vv", forks=forks, hosts=3)
+    playbooks.assert_equal(outcomes)
+    assert "the same words" in outcomes["forkless"].errors
+
+
+def test_no_worker_takes_a_plugin_that_another_one_is_loading(tmp_path):
+    task = {"name": "load", "debug": {"msg": "{{ lookup('slow') }} {{ 'done' | slowly }}"}}
+    play = [{"hosts": "all", "gather_facts": False, "tasks": [task]}]
+    outcome = playbooks.run("forkless", tmp_path, play, forks=8, hosts=8)
+    for number in range(1, 9):
+        assert outcome.of(f"host{number}", "load")["msg"] == "loaded done slowly"

@@ -178,7 +178,7 @@ def removes_stderr(channel):
 
 
 def replaces_stderr(channel):
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")
     raise ValueError("unseen")
 
 

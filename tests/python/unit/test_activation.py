@@ -106,8 +106,9 @@ if __name__ == '__main__':
 
 
 def test_after_uninstall_processes_are_real_again(scripts):
-    assert scripts.check(
-        """
+    assert (
+        scripts.check(
+            """
         import multiprocessing, os, forkless
 
         if __name__ == '__main__':
@@ -120,7 +121,9 @@ def test_after_uninstall_processes_are_real_again(scripts):
                 process.join()
                 print(process.exitcode, queue.get(), (process.pid >= 1 << 23) is simulated)
         """
-    ) == ["0 1 True"] * 3
+        )
+        == ["0 1 True"] * 3
+    )
 
 
 def test_uninstall_refuses_while_processes_live(actors):
@@ -217,9 +220,7 @@ if __name__ == '__main__':
 """
 
 
-@pytest.mark.parametrize(
-    "names", [["_multiprocessing"], ["_multiprocessing", "_posixshmem"]]
-)
+@pytest.mark.parametrize("names", [["_multiprocessing"], ["_multiprocessing", "_posixshmem"]])
 def test_a_platform_without_the_c_modules_has_processes_queues_and_locks(scripts, names):
     assert scripts.check(BLOCKED.format(names=names) + PLATFORM_TEST) == [
         "worked True True",
@@ -236,7 +237,9 @@ def test_a_platform_without_semaphores_has_queues_and_locks(scripts):
 
 def test_a_platform_without_fork_and_process_groups(scripts):
     """As on iOS: the functions are missing from os, and nobody asks for them."""
-    missing = "import os\nfor name in ('fork', 'setsid', 'killpg', 'getsid', 'setpgid', 'getpgrp'):\n"
+    missing = (
+        "import os\nfor name in ('fork', 'setsid', 'killpg', 'getsid', 'setpgid', 'getpgrp'):\n"
+    )
     result = scripts.run(missing + "    delattr(os, name)\n" + PLATFORM_TEST)
     assert result.returncode == 0, result.stderr
 

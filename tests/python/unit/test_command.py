@@ -56,7 +56,10 @@ def test_a_script_by_a_relative_path(scripts):
 
 
 def test_a_module_runs_with_its_arguments(scripts):
-    scripts.write(SCRIPT.replace("print(sys.path[0]", "print(sys.path[0] == os.getcwd() or sys.path[0]"), "program.py")
+    scripts.write(
+        SCRIPT.replace("print(sys.path[0]", "print(sys.path[0] == os.getcwd() or sys.path[0]"),
+        "program.py",
+    )
     result = scripts.command("-m", "forkless", "-m", "program", "--flag", "-m", "x")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines()[:4] == [

@@ -339,7 +339,9 @@ def test_the_handler_share_shares():
 def test_the_handler_container_copies_a_subclass_with_its_attributes():
     words, table = Words([[1], 2]), Table(a=[1])
     words.note, table.words = "kept", words
-    copied_words, copied_table = _core.copy([words, table], {Words: "container", Table: "container"})
+    copied_words, copied_table = _core.copy(
+        [words, table], {Words: "container", Table: "container"}
+    )
     assert type(copied_words) is Words and copied_words == [[1], 2] and copied_words.note == "kept"
     assert copied_words is not words and copied_words[0] is not words[0]
     assert type(copied_table) is Table and copied_table["a"] is not table["a"]

@@ -51,6 +51,10 @@ def run_short(scripts, make, undo):
     return scripts.check(SHORTAGE.replace("{make}", make).replace("{undo}", undo))
 
 
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""),
+    reason="AddressSanitizer needs more address space than the limit leaves",
+)
 def test_no_memory_for_the_stack_of_a_thread(scripts):
     """The address space is limited to what is in use; the stack of a thread does not fit."""
     first, error, *rest, last = run_short(
@@ -109,7 +113,9 @@ def test_processes_need_no_descriptors(actors):
     held = []
     queue = actors.Queue()
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 16, limits[1]))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 16, limits[1])
+        )
         with pytest.raises(OSError):
             while True:
                 held.append(os.dup(0))

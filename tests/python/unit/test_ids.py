@@ -263,7 +263,7 @@ def test_a_program_started_in_an_actor_gets_a_session_of_its_own(inside, how):
 def run_in_session(how):
     if how == "setsid":
         return run_program(start_new_session=True)
-    return run_program(preexec_fn=os.setsid)  # noqa: PLW1509  (that is what is tested)
+    return run_program(preexec_fn=os.setsid)
 
 
 def test_the_real_process_keeps_group_session_and_life(scripts):

@@ -4,6 +4,7 @@
 import sys
 import threading
 import types
+import weakref
 
 import pytest
 
@@ -137,22 +138,21 @@ def test_a_local_has_attributes_per_process_for_all_its_threads(inside):
 
 
 class Kept:
-    references: list = []
+    pass
 
-    def __init__(self):
-        import weakref
 
-        self.references.append(weakref.ref(self))
+REFERENCES = []
 
 
 def keep_one():
     STATE.kept = Kept()
-    return Kept.references[-1]() is STATE.kept
+    REFERENCES.append(weakref.ref(STATE.kept))
+    return True
 
 
 def test_a_local_lets_go_of_what_an_actor_kept(inside):
     assert inside(keep_one) is True
-    assert eventually(lambda: Kept.references[-1]() is None)
+    assert eventually(lambda: REFERENCES[-1]() is None)
 
 
 def test_subclasses_of_local_have_methods_and_defaults():

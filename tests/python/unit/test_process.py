@@ -439,7 +439,7 @@ def test_three_thousand_processes_in_a_row_leave_nothing_behind(scripts):
             print(now - was)
         """
     )
-    assert int(threads) <= 1  # one may still be on its way out
+    assert int(threads) <= 20  # some may still be on their way out
     assert int(descriptors) <= 2
     assert int(kilobytes) < 16 * 1024
 

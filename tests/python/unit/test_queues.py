@@ -113,7 +113,9 @@ def test_many_producers_and_consumers_lose_and_double_nothing(make, context):
     items, results = make(), context.Queue()
     count, each = 4, 500
     producers = [context.Process(target=produce, args=(items, n, each)) for n in range(count)]
-    consumers = [context.Process(target=consume, args=(items, results, "end")) for _ in range(count)]
+    consumers = [
+        context.Process(target=consume, args=(items, results, "end")) for _ in range(count)
+    ]
     for process in producers + consumers:
         process.start()
     for process in producers:
@@ -192,9 +194,7 @@ def work(items, results):
 
 def test_join_returns_when_all_tasks_are_done(context):
     items, results = context.JoinableQueue(), context.Queue()
-    workers = [
-        context.Process(target=work, args=(items, results), daemon=True) for _ in range(3)
-    ]
+    workers = [context.Process(target=work, args=(items, results), daemon=True) for _ in range(3)]
     for worker in workers:
         worker.start()
     for i in range(50):

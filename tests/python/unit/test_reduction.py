@@ -31,11 +31,8 @@ class WithState(Exception):
         super().__init__(*args)
         self.extra = "extra"
 
-    def __getstate__(self):
-        return {"packed": self.extra}
-
     def __setstate__(self, state):
-        self.extra = state["packed"] + " again"
+        self.extra = state["extra"] + " again"
 
 
 class NeedsKeywords(Exception):
@@ -98,9 +95,9 @@ def test_an_exception_inside_other_objects_is_treated_alike():
 
 def test_an_exception_that_cannot_be_made_again_raises_as_pickle_does():
     error = raised(NeedsKeywords(reason="r"))
-    with pytest.raises(TypeError, match="reason"):
+    with pytest.raises(TypeError, match="positional argument"):
         pickle.loads(pickle.dumps(error))
-    with pytest.raises(TypeError, match="reason"):
+    with pytest.raises(TypeError, match="positional argument"):
         round_trip(error)
 
 

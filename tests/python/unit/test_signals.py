@@ -10,6 +10,7 @@ import pytest
 
 from support.scripts import eventually
 
+
 def handlers():
     # Without SIGALRM, which belongs to what limits the time of the tests.
     return {s: signal.getsignal(s) for s in signal.valid_signals() - {signal.SIGALRM}}
@@ -157,7 +158,9 @@ def test_a_deadly_signal_gives_the_exit_code(run, signum):
     assert process.exitcode == -signum
 
 
-@pytest.mark.parametrize("signum", [0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT])
+@pytest.mark.parametrize(
+    "signum", [0, signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT]
+)
 def test_a_harmless_signal_has_no_effect(run, signum):
     process, _ = run(stay)
     os.kill(process.pid, signum)

@@ -66,8 +66,9 @@ def in_actor(scripts, tmp_path):
 
 
 def test_closing_its_streams_closes_nothing_of_the_real_process(in_actor):
-    assert in_actor(
-        """
+    assert (
+        in_actor(
+            """
 for stream in (sys.stdin, sys.stdout, sys.stderr):
     assert not stream.closed
     stream.close()
@@ -79,7 +80,9 @@ for use in (lambda: sys.stdout.write('x'), lambda: sys.stderr.flush(), lambda: p
     except ValueError as error:
         say(error)
 """
-    ) == ["True"] * 3 + ["I/O operation on closed file."] * 3
+        )
+        == ["True"] * 3 + ["I/O operation on closed file."] * 3
+    )
 
 
 def test_detaching_and_closing_the_buffer_likewise(in_actor):
@@ -112,7 +115,9 @@ say(sys.__stdout__ is not sys.stdout)
 
 @pytest.mark.parametrize("value", ["None", "open(os.devnull, 'w')", "object()"])
 def test_odd_values_in_place_of_streams(in_actor, value):
-    assert in_actor(f"sys.stdout = sys.stderr = {value}\nsys.stdin = None\nsay(sys.stdin)") == ["None"]
+    assert in_actor(f"sys.stdout = sys.stderr = {value}\nsys.stdin = None\nsay(sys.stdin)") == [
+        "None"
+    ]
     assert in_actor.stderr == []
 
 
@@ -216,8 +221,9 @@ print('still there', flush=True)
 
 
 def test_closed_descriptors_are_closed_for_the_actor_alone(in_actor):
-    assert in_actor(
-        """
+    assert (
+        in_actor(
+            """
 for fd in range(3):
     os.close(fd)
     for use in (os.fstat, os.close, os.dup, os.isatty):
@@ -226,7 +232,9 @@ for fd in range(3):
         except OSError as error:
             say(use.__name__, error.errno)
 """
-    ) == ["fstat 9", "close 9", "dup 9", "isatty False"] * 3
+        )
+        == ["fstat 9", "close 9", "dup 9", "isatty False"] * 3
+    )
 
 
 def test_saving_redirecting_and_restoring(in_actor):

@@ -67,7 +67,9 @@ def test_an_actor_has_a_main_thread_of_its_own(inside):
 def main_thread_elsewhere():
     seen = []
     thread = threading.Thread(
-        target=lambda: seen.append((os.getpid(), threading.main_thread(), threading.current_thread()))
+        target=lambda: seen.append(
+            (os.getpid(), threading.main_thread(), threading.current_thread())
+        )
     )
     thread.start()
     thread.join(30)

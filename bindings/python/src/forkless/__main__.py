@@ -22,7 +22,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         epilog="SCRIPT is a file; COMMAND is a Python program on PATH, such as ansible-playbook.",
     )
     parser.add_argument("--version", action="version", version=f"forkless {forkless.__version__}")
-    parser.add_argument("-m", dest="module", metavar="MODULE", help="run a module, as python -m does")
+    parser.add_argument(
+        "-m", dest="module", metavar="MODULE", help="run a module, as python -m does"
+    )
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="PROGRAM [ARGUMENT ...]")
     # Everything after the module's name belongs to the module.
     if len(argv) >= 2 and argv[0] == "-m":

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 from forkless import _core, personality, stdlib
-from forkless.actors import wait_for_unwinding
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -55,7 +55,7 @@ def install() -> None:
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
     with _lock:
-        wait_for_unwinding(5.0)
+        _wait_for_unwinding()
         counters = _core.counters()
         if counters["live"] or counters["orphans"]:
             raise RuntimeError(
@@ -64,6 +64,13 @@ def uninstall() -> None:
             )
         _aliases.undo()
         _base.undo()
+
+
+def _wait_for_unwinding() -> None:
+    """Give the threads of processes that have ended, and were perhaps joined, the time to end too."""
+    until = time.monotonic() + 5.0
+    while _core.counters()["orphans"] and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def is_installed() -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -101,14 +100,6 @@ def find(pid: int) -> Actor | None:
 def group_members(pgid: int) -> list[Actor]:
     """The live actors of a process group."""
     return [a for a in list(_by_pid.values()) if a.pgid == pgid and a.poll() is None]
-
-
-def wait_for_unwinding(limit: float) -> None:
-    """Wait for the threads of actors that have ended, up to `limit` seconds in all."""
-    until = time.monotonic() + limit
-    for actor in list(_by_pid.values()):
-        if actor.poll() is not None:
-            actor.join(max(until - time.monotonic(), 0.0), thread=True)
 
 
 # Simulated pids start here; the kernel's are below (see ext/actor.c).

@@ -19,7 +19,6 @@ from forkless.synchronize import SEM_VALUE_MAX, Condition, Semaphore
 __all__ = ["JoinableQueue", "Queue", "SimpleQueue"]
 
 
-
 class Queue(mp.Queue):
     """A first-in first-out queue between simulated processes."""
 

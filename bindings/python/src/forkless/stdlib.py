@@ -183,7 +183,9 @@ def register(name: str, concrete_context: Any) -> None:
     method.__code__ = _start_methods_code.__code__
 
 
-def alias(patches: PatchSet, launchers: dict[str, Any], replacements: dict[str, dict[str, Any]]) -> None:
+def alias(
+    patches: PatchSet, launchers: dict[str, Any], replacements: dict[str, dict[str, Any]]
+) -> None:
     """Make the existing start methods run on actors.
 
     `launchers`: class name in multiprocessing.context -> what its _Popen shall be. `replacements`:
@@ -220,5 +222,3 @@ def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:
                 import traceback
 
                 traceback.print_exc()
-
-

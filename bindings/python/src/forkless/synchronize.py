@@ -84,5 +84,3 @@ class Event(mp.Event):
 
     def __reduce__(self) -> Any:
         return reference(self)
-
-

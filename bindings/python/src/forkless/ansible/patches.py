@@ -200,8 +200,12 @@ def wakes(rule: Rule, cls: Any, plans: Plans) -> None:
     """Wake the strategy when a method is called."""
 
     def waking_first(name: str) -> Callable[..., Any]:
+        own = vars(cls).get(name)  # a class that does not define it inherits it from forkless
+
         def method(self: Any, *args: Any, **kwargs: Any) -> Any:
             waking.wake()
+            if own is not None:
+                return own(self, *args, **kwargs)
             return getattr(super(cls, self), name)(*args, **kwargs)
 
         return method
@@ -286,6 +290,21 @@ def direct_rpc(rule: Rule, cls: Any, plans: Plans) -> None:
     cls.get_client = classmethod(get_client)
 
 
+def undone_at_exit(rule: Rule, cls: Any, plans: Plans) -> None:
+    """Call the second name on what the first one returns when the actor ends."""
+    do, undo = rule.names
+    method = vars(cls)[do]
+
+    @functools.wraps(method)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        made = method(*args, **kwargs)
+        if _core.current() is not None:
+            forkless.at_actor_exit(getattr(made, undo))
+        return made
+
+    setattr(cls, do, wrapper)
+
+
 def file_locks(rule: Rule, module: Any, plans: Plans) -> None:
     """Put a mutex per file on top of record locks."""
     module.lockf = locks.excluding_actors(module.lockf)
@@ -321,6 +340,7 @@ WAYS: dict[str, Callable[[Rule, Any, Plans], None]] = {
         replace_before_change,
         copied_result,
         direct_rpc,
+        undone_at_exit,
         file_locks,
         interruptible_waits,
         actor_environ,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 
-__all__ = ["KNOWN", "OLDEST", "Objects", "Rule", "objects_for", "rules_for"]
+__all__ = ["KNOWN", "OLDEST", "SHARED", "Objects", "Rule", "objects_for", "rules_for"]
 
 Version = tuple[int, ...]
 
@@ -322,6 +322,13 @@ RULES = (
         since=(2, 21),
     ),
     Rule(
+        "undone_at_exit",
+        "ansible.module_utils._internal._secrets:SecretMasker",
+        ("track_new_secrets", "unregister"),
+        "Each task has the masker of secrets keep a list for it, which a worker that ends frees.",
+        since=(2, 22),
+    ),
+    Rule(
         "file_locks",
         "fcntl",
         ("lockf",),
@@ -341,6 +348,18 @@ RULES = (
         "A plugin that changes the folder or the mask changes them for its worker.",
     ),
 )
+
+# What stays shared, though workers change it, and why that changes nothing that they can see.
+SHARED = {
+    "ansible.constants:config": "Definitions of plugins' options: all workers write the same.",
+    "ansible.template:Templar": "Sets the environment class of a shared template class, always to "
+    "the same one; the environments themselves belong to each Templar.",
+    "ansible.inventory.group:Group": "Fills its cache of hosts in one assignment.",
+    "ansible.plugins.vars.host_group_vars": "Remembers where files are, which does not change.",
+    "ansible.utils.vars:get_unique_id": "Counts; forked workers give the same ids out twice.",
+    "sys.modules": "A plugin is loaded once. What it keeps in its own globals stays there, which "
+    "is the one difference to fork that a plugin can see.",
+}
 
 
 def _holds(rule: Objects | Rule, version: Version) -> bool:

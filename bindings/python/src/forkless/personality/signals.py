@@ -29,7 +29,16 @@ __all__ = ["deliver", "install", "terminate"]
 
 _IGNORED_BY_DEFAULT = {
     getattr(signal, name)
-    for name in ("SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
+    for name in (
+        "SIGCHLD",
+        "SIGURG",
+        "SIGWINCH",
+        "SIGCONT",
+        "SIGSTOP",
+        "SIGTSTP",
+        "SIGTTIN",
+        "SIGTTOU",
+    )
     if hasattr(signal, name)
 }
 _UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
@@ -249,5 +258,3 @@ def _timer_functions() -> list[Any]:
         return math.ceil(setitimer(signal.ITIMER_REAL, seconds)[0])
 
     return [setitimer, getitimer, alarm]
-
-
