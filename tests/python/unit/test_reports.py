@@ -27,7 +27,6 @@ CASES = sorted(
 
 # Starting these costs a whole interpreter each, so: those that could differ from forked ones.
 SPAWNED = [
-    "atexit_runs",
     "daemon_with_children",
     "exits_at_once",
     "exits_with_256",

@@ -25,9 +25,8 @@ from .rules import Rule
 __all__ = ["WAYS"]
 
 _own = isolation.local()  # what the rules give to each actor
-_loader_lock = (
-    threading.RLock()
-)  # one for all plugin loaders: loading a plugin of one kind may load one of another
+# One for all plugin loaders: loading a plugin of one kind may load one of another.
+_loader_lock = threading.RLock()
 _MISSING = object()
 
 # Values that an actor starts with, collected while its worker is cloned: functions of no argument.
