@@ -15,12 +15,14 @@ attribute() { grep -o '<testsuite [^>]*' "$1" | head -n 1 | sed "s/.* $2=\"\([0-
 # run ENVIRONMENT TEST-FOLDER...
 run() {
     local environment=$1 report=$PWD/build/results/pytest.xml limit=${TEST_TIMEOUT:-120}
+    local verbosity=-q
+    [[ ${CI:-} != true ]] || verbosity=-v # if the run dies, its log names the test
     local status=0 failed skipped
     shift
     rm -f "$report"
     echo "== $* ($environment: $(".venv/$environment/bin/python" --version))"
     # A test that hangs first shows where its threads are, then is failed, then all is ended.
-    timeout --kill-after=10 900 ".venv/$environment/bin/python" -m pytest -q -rf \
+    timeout --kill-after=10 900 ".venv/$environment/bin/python" -m pytest "$verbosity" -rfE \
         -o faulthandler_timeout="$((limit - 10))" --timeout="$limit" --junit-xml="$report" "$@" \
         </dev/null || status=$?
     if [[ ! -f $report ]]; then

@@ -441,7 +441,8 @@ def test_three_thousand_processes_in_a_row_leave_nothing_behind(scripts):
     )
     assert int(threads) <= 20  # some may still be on their way out
     assert int(descriptors) <= 2
-    assert int(kilobytes) < 16 * 1024
+    if "asan" not in os.environ.get("LD_PRELOAD", ""):  # it keeps what is freed, to catch its use
+        assert int(kilobytes) < 16 * 1024
 
 
 def test_the_end_of_a_process_is_noticed_without_a_join(actors):
