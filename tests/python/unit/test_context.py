@@ -26,22 +26,26 @@ def test_the_start_method_is_known_to_multiprocessing():
 
 
 def test_the_method_can_be_the_default(scripts):
-    """Queues and locks made through the module multiprocessing are then still those of the standard
-    library; those of forkless come with the context, or with install()."""
     assert scripts.check(
         """
-        import multiprocessing, os, forkless
+        import multiprocessing, forkless
+        from forkless import queues, synchronize
 
         if __name__ == '__main__':
             multiprocessing.set_start_method('actor')
-            queue = multiprocessing.Queue()
+            queue = multiprocessing.Queue(maxsize=3)
             process = multiprocessing.Process(target=queue.put, args=(7,))
             process.start()
             process.join()
             print(queue.get(), process.pid >= 1 << 23)
-            print(multiprocessing.get_start_method())
+            print(type(queue) is queues.Queue, type(multiprocessing.Lock()) is synchronize.Lock)
+            with multiprocessing.Pool(2) as pool:
+                print(pool.map(abs, [-1, -2]))
+            # The others make what they always made.
+            fork = multiprocessing.get_context('fork')
+            print(type(fork.Queue()) is multiprocessing.queues.Queue, fork.Queue(2)._maxsize)
         """
-    ) == ["7 True", "actor"]
+    ) == ["7 True", "True True", "[1, 2]", "True 2"]
 
 
 def test_what_the_context_makes_is_of_forkless(context):

@@ -84,12 +84,13 @@ def wait_for_a_helper_on_the_way_out(tools):
     threading.Thread(target=time.sleep, args=(60,)).start()
 
 
-RELEASED = threading.Event()  # actors share the globals of modules
+STUBBORN, RELEASED = threading.Event(), threading.Event()  # actors share the globals of modules
 
 
 def stubborn(tools):
     while not RELEASED.is_set():
         try:
+            STUBBORN.set()
             time.sleep(60)
         except:  # noqa: E722  (the worst that a program can do)
             pass
@@ -98,6 +99,7 @@ def stubborn(tools):
 def stubborn_in_get(tools):
     while not RELEASED.is_set():
         try:
+            STUBBORN.set()
             tools.items.get()
         except BaseException:
             pass
@@ -215,8 +217,10 @@ def wait_and_tell(condition, noticed):
 def test_a_bare_except_cannot_keep_a_process_in_a_wait(tools, way):
     """It goes on running, but no wait of forkless lets it rest; the parent is not concerned."""
     RELEASED.clear()
+    STUBBORN.clear()
     process = start(tools, way)
     try:
+        assert STUBBORN.wait(30)
         process.kill()
         assert process.exitcode == -signal.SIGKILL
         assert not process.is_alive()

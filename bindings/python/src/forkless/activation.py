@@ -20,6 +20,7 @@ __all__ = ["activate", "install", "is_installed", "uninstall"]
 _lock = threading.RLock()
 _base = PatchSet()
 _aliases = PatchSet()
+_default_context = PatchSet()
 _fork_hook_registered = False
 
 
@@ -28,10 +29,18 @@ def activate() -> None:
     if _base:
         return
     with _lock:
+        serve_default_context()
         if not _base:
             stdlib.install(_base)
             personality.install(_base)
             _register_fork_hook()
+
+
+def serve_default_context() -> None:
+    """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    with _lock:
+        if not _default_context:
+            stdlib.serve_default_context(_default_context)
 
 
 def _register_fork_hook() -> None:
@@ -63,6 +72,7 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
+        _default_context.undo()
         _base.undo()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from multiprocessing import context as mp
 from typing import Any
 
-from forkless import pool, queues, stdlib, synchronize
+from forkless import activation, pool, queues, stdlib, synchronize
 from forkless.patches import PatchSet
 from forkless.popen import Popen, launch_like_fork
 from forkless.process import ActorProcess
@@ -19,6 +19,9 @@ class ActorContext(mp.BaseContext):
 
     _name = "actor"
     Process = ActorProcess
+
+    def _check_available(self) -> None:  # whenever somebody asks for 'actor' by its name
+        activation.serve_default_context()
 
     def Lock(self) -> Any:
         return synchronize.Lock(ctx=self)

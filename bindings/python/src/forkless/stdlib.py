@@ -7,7 +7,8 @@ Checked on CPython 3.11 to 3.14. What is used:
   functions ``current_process``, ``parent_process``, the methods ``is_alive``, ``ident``, ``sentinel`` and
   ``__repr__`` of ``BaseProcess``, and ``_exitcode_to_name``;
 - ``multiprocessing.util``: ``_finalizer_registry``, ``Finalize.__call__``'s defaults, ``Finalize._pid``;
-- ``multiprocessing.context``: ``_concrete_contexts``, ``DefaultContext.get_all_start_methods``;
+- ``multiprocessing.context``: ``_concrete_contexts``, ``DefaultContext.get_all_start_methods``, and the
+  methods of ``BaseContext`` that make queues, locks and pools;
 - ``multiprocessing.pool.Pool`` and the classes of ``queues`` and ``synchronize``, as module attributes.
 
 Functions are changed in place (their code is replaced), because other modules took references to them
@@ -18,6 +19,7 @@ at import. Their new code runs with the globals of the module that they belong t
 from __future__ import annotations
 
 import os
+import types
 from collections.abc import Iterator
 from multiprocessing import context, process, util
 from typing import Any
@@ -181,6 +183,55 @@ def register(name: str, concrete_context: Any) -> None:
     original = type(method)(method.__code__, method.__globals__, method.__name__)
     context._forkless_start_methods = original  # type: ignore[attr-defined]
     method.__code__ = _start_methods_code.__code__
+
+
+_FACTORIES = (
+    "Lock",
+    "RLock",
+    "Condition",
+    "Semaphore",
+    "BoundedSemaphore",
+    "Event",
+    "Queue",
+    "JoinableQueue",
+    "SimpleQueue",
+    "Pool",
+)
+
+
+def _factory_code(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+    return _forkless_make(self, "NAME", args, kwargs)  # type: ignore[name-defined]
+
+
+def serve_default_context(patches: PatchSet) -> None:
+    """Let multiprocessing.Queue() and its like ask the start method that was set, if it is 'actor'.
+
+    They are methods of the default context, which was bound at import and makes the standard
+    library's objects whatever the start method.
+    """
+    originals: dict[str, Any] = {}
+    for name in _FACTORIES:
+        function: Any = vars(context.BaseContext)[name]
+        originals[name] = types.FunctionType(
+            function.__code__, function.__globals__, name, function.__defaults__
+        )
+        code = _factory_code.__code__
+        named = types.FunctionType(
+            code.replace(
+                co_name=name, co_consts=tuple(name if c == "NAME" else c for c in code.co_consts)
+            ),
+            {},
+        )
+        patches.defaults(function, ())
+        patches.code(function, named)
+
+    def make(ctx: Any, name: str, args: Any, kwargs: Any) -> Any:
+        concrete = ctx.get_context()
+        if concrete is not ctx and concrete._name == "actor":
+            return getattr(concrete, name)(*args, **kwargs)
+        return originals[name](ctx, *args, **kwargs)
+
+    patches.attribute(context, "_forkless_make", make)
 
 
 def alias(
