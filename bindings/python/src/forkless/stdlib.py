@@ -200,7 +200,7 @@ _FACTORIES = (
 
 
 def _factory_code(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-    return _forkless_make(self, "NAME", args, kwargs)  # type: ignore[name-defined]
+    return _forkless_make(self, "NAME", args, kwargs)
 
 
 def serve_default_context(patches: PatchSet) -> None:
