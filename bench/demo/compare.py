@@ -122,6 +122,11 @@ def options_of_command_line() -> argparse.Namespace:
         "--forks", "-f", type=int, default=5, help="Ansible's number of workers (default 5)"
     )
     parser.add_argument(
+        "--fork-once",
+        action="store_true",
+        help="with --repeat: run on fork in the first round only, and compare all others with that",
+    )
+    parser.add_argument(
         "--repeat",
         type=int,
         default=1,
@@ -180,6 +185,8 @@ def main() -> int:
         options.traces = options.keep.resolve() if options.keep else pathlib.Path(base) / "traces"
         for number in range(options.repeat):
             for mode in ansible_runs.MODES:
+                if mode == "fork" and number > 0 and options.fork_once:
+                    continue
                 console.print(f"[dim]run {number + 1} of {options.repeat} on {mode} …[/]")
                 run, seen[mode] = play(mode, number, options, area)
                 runs[mode].append(run)
