@@ -22,14 +22,6 @@ struct party {
     int number;
 };
 
-static fkl_time some_deadline(stress_random *random)
-{
-    uint32_t dice = stress_below(random, 4);
-    return dice == 0   ? FKL_NO_WAIT
-           : dice == 1 ? fkl_after_ns((int64_t)stress_below(random, 100000))
-                       : FKL_FOREVER;
-}
-
 static void act_sender(fkl_actor *self, void *arg)
 {
     struct party *party = arg;
@@ -42,7 +34,7 @@ static void act_sender(fkl_actor *self, void *arg)
         do {
             err = stress_below(&random, 4) == 0
                       ? fkl_channel_try_send(round->channel, msg)
-                      : fkl_channel_send_until(round->channel, msg, some_deadline(&random));
+                      : fkl_channel_send_until(round->channel, msg, stress_deadline(&random));
         } while (err == FKL_EFULL || err == FKL_ETIMEDOUT || err == FKL_EINTR);
         if (err != FKL_OK) {
             CHECK(err == FKL_ECLOSED || (err == FKL_ESTOPPED && round->may_stop), "%s",
@@ -85,10 +77,10 @@ static void act_receiver(fkl_actor *self, void *arg)
             err = fkl_channel_try_receive(round->channel, &msg);
             break;
         case 1:
-            err = fkl_channel_poll_until(round->channel, some_deadline(&random));
+            err = fkl_channel_poll_until(round->channel, stress_deadline(&random));
             break;
         default:
-            err = fkl_channel_receive_until(round->channel, some_deadline(&random), &msg);
+            err = fkl_channel_receive_until(round->channel, stress_deadline(&random), &msg);
         }
         if (msg) {
             CHECK(err == FKL_OK, "%s", fkl_err_name(err));

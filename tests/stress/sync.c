@@ -20,14 +20,6 @@ struct member {
     int number;
 };
 
-static fkl_time some_deadline(stress_random *random)
-{
-    uint32_t dice = stress_below(random, 4);
-    return dice == 0   ? FKL_NO_WAIT
-           : dice == 1 ? fkl_after_ns((int64_t)stress_below(random, 100000))
-                       : FKL_FOREVER;
-}
-
 static void act_guard(fkl_actor *self, void *arg)
 {
     struct member *member = arg;
@@ -37,7 +29,7 @@ static void act_guard(fkl_actor *self, void *arg)
     for (int i = 0; i < guarded->rounds; i++) {
         fkl_err err = stress_below(&random, 8) == 0
                           ? fkl_sem_try_wait(guarded->sem)
-                          : fkl_sem_wait_until(guarded->sem, some_deadline(&random));
+                          : fkl_sem_wait_until(guarded->sem, stress_deadline(&random));
         if (err != FKL_OK) {
             CHECK(err == FKL_EEMPTY || err == FKL_ETIMEDOUT || err == FKL_EINTR, "%s",
                   fkl_err_name(err));
@@ -60,7 +52,7 @@ static void act_lock(fkl_actor *self, void *arg)
     for (int i = 0; i < guarded->rounds; i++) {
         fkl_err err = stress_below(&random, 8) == 0
                           ? fkl_mutex_try_lock(guarded->mutex)
-                          : fkl_mutex_lock_until(guarded->mutex, some_deadline(&random));
+                          : fkl_mutex_lock_until(guarded->mutex, stress_deadline(&random));
         if (err != FKL_OK) {
             CHECK(err == FKL_EEMPTY || err == FKL_ETIMEDOUT || err == FKL_EINTR, "%s",
                   fkl_err_name(err));

@@ -87,6 +87,15 @@ static inline uint32_t stress_below(stress_random *random, uint32_t limit)
     return (uint32_t)(stress_next(random) % limit);
 }
 
+// A deadline for a wait: passed, within 100 µs, or none.
+static inline fkl_time stress_deadline(stress_random *random)
+{
+    uint32_t dice = stress_below(random, 4);
+    return dice == 0   ? FKL_NO_WAIT
+           : dice == 1 ? fkl_after_ns((int64_t)stress_below(random, 100000))
+                       : FKL_FOREVER;
+}
+
 // Mostly nothing, sometimes a yield, rarely a short sleep: shakes the interleaving.
 static inline void stress_jitter(stress_random *random)
 {

@@ -15,7 +15,7 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ["MAIN", "Actor", "MainActor", "find", "here"]
+__all__ = ["FIRST_PID", "MAIN", "Actor", "MainActor", "find", "group_members", "here"]
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid

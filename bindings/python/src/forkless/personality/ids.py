@@ -20,7 +20,8 @@ from forkless.patches import PatchSet
 __all__ = ["install"]
 
 
-def _no_such_process() -> ProcessLookupError:
+def no_such_process() -> ProcessLookupError:
+    """What system calls say of a pid or group that nobody has."""
     return ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
 
 
@@ -32,7 +33,7 @@ def _target(pid: int) -> Actor | None:
         return None
     actor = find(pid)
     if actor is None:
-        raise _no_such_process()
+        raise no_such_process()
     return actor
 
 

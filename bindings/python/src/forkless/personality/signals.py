@@ -23,7 +23,7 @@ from typing import Any
 from forkless import _core
 from forkless.actors import FIRST_PID, Actor, find, group_members
 from forkless.patches import PatchSet
-from forkless.personality.ids import end_now, unwind
+from forkless.personality.ids import end_now, no_such_process, unwind
 
 __all__ = ["deliver", "install", "terminate"]
 
@@ -112,7 +112,7 @@ def _kill_functions() -> list[Any]:
         if pid >= FIRST_PID:
             target = find(pid)
             if target is None:
-                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+                raise no_such_process()
             _check(sig)
             if sig and target.poll() is None:
                 deliver(target, sig)
@@ -133,7 +133,7 @@ def _kill_functions() -> list[Any]:
         _check(sig)
         members = group_members(pgid)
         if not members:
-            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            raise no_such_process()
         if sig:
             for member in sorted(members, key=lambda m: m is actor):  # the caller last
                 deliver(member, sig)
