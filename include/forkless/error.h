@@ -30,7 +30,11 @@ FKL_BEGIN_DECLS
     X(ECORRUPT, "the message is not what its codec says")                                          \
     X(ETYPE, "the value has another type")                                                         \
     X(ESHUTDOWN, "the runtime is shutting down")                                                   \
-    X(EOS, "the operating system refused")
+    X(EOS, "the operating system refused")                                                         \
+    X(EPOOLED, "the call would wait, which a pooled actor must not")                               \
+    X(EDOWN, "the actor ended before it answered")                                                 \
+    X(ENOREPLY, "the request was dropped without an answer")                                       \
+    X(EEXIST, "the name is taken")
 
 typedef enum fkl_err {
 #define FKL_X(name, text) FKL_##name,

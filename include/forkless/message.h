@@ -23,7 +23,9 @@ typedef enum fkl_codec {
 // Who made the message.
 typedef enum fkl_msg_kind {
     FKL_MSG_USER = 0, // fkl_send() or a channel
-    FKL_MSG_DOWN = 1  // the runtime: a monitored actor ended; read it with fkl_msg_down()
+    FKL_MSG_DOWN = 1, // the runtime: a monitored actor ended; read it with fkl_msg_down()
+    FKL_MSG_EXIT = 2, // the runtime: a linked actor ended, and the receiver traps exits
+    FKL_MSG_REPLY = 3 // the outcome of a request that the receiver does not wait for
 } fkl_msg_kind;
 
 // Makes a message with room for `len` payload bytes, to be written through fkl_msg_data() before it
