@@ -24,7 +24,7 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs deps demo test test-runtime test-mutants test-python test-ansible asan tsan \
-  lint format bench install clean help
+  lint format bench man install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -172,8 +172,14 @@ bench: all $(BENCHES) ## run the benchmarks
 	@bash .ci/deps.sh packages newest
 	@bash .ci/bench.sh $(BENCHES)
 
-install: all ## install library, headers and pkg-config file (PREFIX, DESTDIR)
-	install -d $(DESTDIR)$(PREFIX)/include/forkless $(DESTDIR)$(PREFIX)/lib/pkgconfig
+man: ## the manual pages of the C library, made from its headers, in build/man/man3
+	@rm -rf build/man
+	@python3 docs/manpages.py build/man/man3
+
+install: all man ## install library, headers, pkg-config file and manual pages (PREFIX, DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/include/forkless $(DESTDIR)$(PREFIX)/lib/pkgconfig \
+	  $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 build/man/man3/*.3 $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 include/forkless/*.h $(DESTDIR)$(PREFIX)/include/forkless
 	install -m 644 $(OUT)/libforkless.a $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(OUT)/$(SHARED) $(DESTDIR)$(PREFIX)/lib

@@ -9,7 +9,7 @@
 #   newest, 2.14   .venv/newest: the newest CPython found and the newest ansible-core for it;
 #                  .venv/2.14: CPython 3.11 and ansible-core 2.14; both with forkless installed
 #   asan           .venv/asan: the newest CPython, forkless built with the address sanitizer
-#   lint           .venv/lint: formatters and checkers
+#   lint           .venv/lint: formatters and checkers; groff and man
 #   all            newest, 2.14, and .venv/py3.X for every other CPython found
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -162,7 +162,10 @@ asan() {
         LDFLAGS='-fsanitize=address,undefined' binding asan
 }
 
-lint() { environment lint "$(python_of)" tests/python/requirements-lint.txt; }
+lint() {
+    if command -v apt-get >/dev/null; then debian_packages groff-base man-db; fi
+    environment lint "$(python_of)" tests/python/requirements-lint.txt
+}
 
 all() {
     local version python others

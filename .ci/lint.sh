@@ -41,6 +41,17 @@ public_headers() {
     return "$failed"
 }
 
+# A page for every public function, and none that the formatter has to guess about.
+manual_pages() {
+    local name missing=0
+    make --no-print-directory man
+    for name in $(nm -D --defined-only build/plain/libforkless.so | awk '{print $3}'); do
+        [[ -f build/man/man3/$name.3 ]] || { echo "no manual page: $name" && missing=1; }
+    done
+    [[ -z $(groff -k -man -ww -Tutf8 build/man/man3/forkless*.3 2>&1 >/dev/null | tee /dev/stderr) ]] || missing=1
+    return "$missing"
+}
+
 types() { (cd bindings/python && "$tools/mypy"); }
 
 begin_suite lint
@@ -48,6 +59,7 @@ check 'files and layers' "$tools/python" .ci/lint_source.py
 check 'C format (make format)' "$tools/clang-format" --dry-run -Werror "${c_files[@]}"
 check 'exported symbols' exported_symbols
 check 'public headers' public_headers
+check 'manual pages' manual_pages
 check 'Python rules' "$tools/ruff" check --quiet .
 check 'Python format (make format)' "$tools/ruff" format --quiet --check .
 check 'Python types' types

@@ -32,6 +32,8 @@ cplusplus() {
         g++ -Wall -Wextra -Werror $(in_root --cflags) -x c++ -fsyntax-only -
 }
 
+manual() { man -M "$root$prefix/share/man" "$1" | grep -q "$2"; }
+
 begin_suite install
 rm -rf "$root"
 mkdir -p "$root"
@@ -41,4 +43,6 @@ for example in docs/examples/*.c; do
     check "$example, archive" archive "$example"
 done
 check 'C++' cplusplus
+check 'man fkl_spawn' manual fkl_spawn 'fkl_actor_fn fn'
+check 'man forkless' manual forkless Glossary
 end_suite
