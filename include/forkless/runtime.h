@@ -34,6 +34,9 @@ typedef enum fkl_log_level {
     FKL_LOG_ERROR
 } fkl_log_level;
 
+// A message that nobody will receive; see observe.h.
+typedef struct fkl_dead_letter fkl_dead_letter;
+
 // Zero-initialise and set what differs; zero always means the default.
 typedef struct fkl_runtime_config {
     fkl_allocator allocator;
@@ -49,6 +52,10 @@ typedef struct fkl_runtime_config {
     void (*on_thread_start)(fkl_actor_id id, void *ctx);
     void (*on_thread_end)(fkl_actor_id id, void *ctx);
     void *hook_ctx;
+    // Receives messages that are lost, from any thread that loses one, also in the middle of a send
+    // or of an actor's end. It may send, but not block. Default: they are logged.
+    void (*on_dead_letter)(const fkl_dead_letter *letter, void *ctx);
+    void *dead_letter_ctx;
 } fkl_runtime_config;
 
 // Makes a runtime. `config` may be NULL; it is copied.
