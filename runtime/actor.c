@@ -4,7 +4,7 @@
 // stopping. fkl_spawn() runs in any thread, run_actor() in the actor's own.
 //
 // The end of a thread, in this order: exit record out, on_thread_end hook, leftovers of the mailbox
-// dropped, `thread_ended` set, record of the thread given up, own reference dropped, and last the
+// dropped, `ended` set, record of the thread given up, own reference dropped, and last the
 // runtime's count of threads lowered under its lock. Nothing of the runtime is touched after that
 // lock is given back, so a shutdown that sees the count at 0 may free everything.
 
@@ -16,41 +16,50 @@
 
 // Making and freeing.
 
-static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
-                         void *arg)
+// A zeroed block of `size` bytes that begins with an actor, with the name behind them.
+static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size)
 {
     const char *name = options && options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
-    size_t size = sizeof(fkl_actor) + name_size;
-    fkl_actor *actor = fkli_alloc_zeroed(&runtime->allocator, size);
+    fkl_actor *actor = fkli_alloc_zeroed(&runtime->allocator, size + name_size);
     if (!actor)
         return NULL;
-    actor->size = size;
-    actor->name = (char *)(actor + 1);
+    actor->size = size + name_size;
+    actor->name = (char *)actor + size;
     memcpy(actor->name, name, name_size);
     actor->runtime = runtime;
-    actor->fn = fn;
-    actor->arg = arg;
     actor->data = options ? options->data : NULL;
     actor->sentinel_read = -1;
     actor->sentinel_write = -1;
-    fkli_thread_init(&actor->thread, actor, &actor->scope);
-    fkli_scope_init(&actor->scope, &actor->thread);
     fkli_event_init(&actor->exited);
-    fkli_event_init(&actor->thread_ended);
+    fkli_event_init(&actor->ended);
     fkli_lock_init(&actor->lock);
     fkli_mailbox_init(&actor->mailbox);
     return actor;
+}
+
+static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_options *options,
+                                      fkl_actor_fn fn, void *arg)
+{
+    fkl_actor *actor = create(runtime, options, sizeof(fkli_threaded));
+    if (!actor)
+        return NULL;
+    fkli_threaded *threaded = (fkli_threaded *)actor;
+    threaded->fn = fn;
+    threaded->arg = arg;
+    fkli_thread_init(&threaded->thread, actor, &actor->scope);
+    fkli_scope_init(&actor->scope, &threaded->thread);
+    return threaded;
 }
 
 static void destroy(fkl_actor *actor)
 {
     fkli_exit_fini(actor);
     fkli_lock_fini(&actor->lock);
-    fkli_event_fini(&actor->thread_ended);
+    fkli_event_fini(&actor->ended);
     fkli_event_fini(&actor->exited);
     fkli_scope_fini(&actor->scope);
-    fkli_thread_fini(&actor->thread);
+    fkli_thread_fini(&((fkli_threaded *)actor)->thread);
     fkli_free(&actor->runtime->allocator, actor, actor->size);
 }
 
@@ -155,19 +164,20 @@ fkl_err fkl_actor_find(fkl_runtime *runtime, fkl_actor_id id, fkl_actor **out)
 
 // The thread.
 
-static void finish(fkl_actor *actor, bool returned)
+static void finish(fkli_threaded *threaded, bool returned)
 {
+    fkl_actor *actor = &threaded->actor;
     fkl_runtime *runtime = actor->runtime;
     const fkl_runtime_config *config = &runtime->config;
-    if (actor->thread.actor != actor)
+    if (threaded->thread.actor != actor)
         fkl_actor_leave(actor); // the function forgot to
     fkli_exit_publish_return(actor);
     if (returned && config->on_thread_end)
         config->on_thread_end(actor->id, config->hook_ctx);
     fkli_mailbox_drain(&actor->mailbox);
-    fkli_event_set(&actor->thread_ended);
-    fkli_event_wake(&actor->thread_ended);
-    fkli_thread_disown(&actor->thread);
+    fkli_event_set(&actor->ended);
+    fkli_event_wake(&actor->ended);
+    fkli_thread_disown(&threaded->thread);
     fkl_actor_release(actor);
     count_thread_out(runtime, true);
 }
@@ -175,22 +185,24 @@ static void finish(fkl_actor *actor, bool returned)
 // The thread was ended from outside (pthread_exit) instead of returning.
 static void finish_abandoned(void *arg)
 {
-    fkl_actor *actor = arg;
+    fkli_threaded *threaded = arg;
+    fkl_actor *actor = &threaded->actor;
     fkli_log(&actor->runtime->log, FKL_LOG_INFO,
              "the thread of actor %llx (%s) ended in its function", (unsigned long long)actor->id,
              actor->name);
-    finish(actor, false);
+    finish(threaded, false);
 }
 
 static void run_actor(void *arg)
 {
-    fkl_actor *actor = arg;
+    fkli_threaded *threaded = arg;
+    fkl_actor *actor = &threaded->actor;
     const fkl_runtime_config *config = &actor->runtime->config;
-    fkli_thread_adopt(&actor->thread, finish_abandoned, actor);
+    fkli_thread_adopt(&threaded->thread, finish_abandoned, threaded);
     if (config->on_thread_start)
         config->on_thread_start(actor->id, config->hook_ctx);
-    actor->fn(actor, actor->arg);
-    finish(actor, true);
+    threaded->fn(actor, threaded->arg);
+    finish(threaded, true);
 }
 
 fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
@@ -198,9 +210,10 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
 {
     if (!runtime || !fn)
         return FKL_EINVAL;
-    fkl_actor *actor = create(runtime, options, fn, arg);
-    if (!actor)
+    fkli_threaded *threaded = create_threaded(runtime, options, fn, arg);
+    if (!threaded)
         return FKL_ENOMEM;
+    fkl_actor *actor = &threaded->actor;
     fkl_err err = enlist(runtime, actor, out ? 2 : 1);
     if (err) {
         destroy(actor);
@@ -208,13 +221,14 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
     }
     size_t stack_size =
         options && options->stack_size ? options->stack_size : runtime->config.stack_size;
-    actor->start = (fkli_start){run_actor, actor, actor->name[0] ? actor->name : NULL};
-    err = fkli_thread_start(&actor->start, stack_size);
+    const char *name = actor->name[0] ? actor->name : NULL;
+    threaded->start = (fkli_start){run_actor, threaded, name};
+    err = fkli_thread_start(&threaded->start, stack_size);
     if (err) {
         // Its id may have been found already, so it dies like any other actor.
         fkl_actor_kill(actor, 0);
-        fkli_event_set(&actor->thread_ended);
-        fkli_event_wake(&actor->thread_ended);
+        fkli_event_set(&actor->ended);
+        fkli_event_wake(&actor->ended);
         if (out)
             fkl_actor_release(actor);
         fkl_actor_release(actor);
@@ -236,8 +250,8 @@ fkl_actor *fkl_self(void)
 
 fkl_actor *fkli_actor_own(void)
 {
-    fkl_actor *self = fkl_self();
-    return self && fkli_thread_peek() == &self->thread ? self : NULL;
+    fkli_thread *thread = fkli_thread_peek();
+    return thread && thread->actor == thread->own ? thread->own : NULL;
 }
 
 fkl_actor_id fkl_actor_get_id(const fkl_actor *actor)
@@ -258,6 +272,12 @@ void *fkl_actor_data(const fkl_actor *actor)
 fkl_runtime *fkl_actor_runtime(const fkl_actor *actor)
 {
     return actor->runtime;
+}
+
+const char *fkli_actor_where(const fkl_actor *actor)
+{
+    const char *where = fkli_load_relaxed_ptr(&((const fkli_threaded *)actor)->thread.where);
+    return where ? where : "running";
 }
 
 // Helpers.
@@ -281,9 +301,14 @@ void fkl_actor_leave(fkl_actor *previous)
 
 // Stopping.
 
-void fkl_actor_stop(fkl_actor *actor)
+void fkli_actor_request_stop(fkl_actor *actor)
 {
     fkli_scope_stop(&actor->scope);
+}
+
+void fkl_actor_stop(fkl_actor *actor)
+{
+    fkli_actor_request_stop(actor);
 }
 
 bool fkl_actor_stop_requested(const fkl_actor *actor)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of an actor. actor.c starts and ends it, mail.c sends and receives, exit.c publishes
-// how it ended, monitor.c tells others.
+// how it ended, monitor.c tells others. What all actors have is struct fkl_actor; a thread actor,
+// which has a thread of its own, embeds it in struct fkli_threaded.
 #ifndef FKLI_ACTOR_H
 #define FKLI_ACTOR_H
 
@@ -19,17 +20,12 @@ struct fkl_actor {
     fkl_runtime *runtime;
     fkli_slot *slot; // its word counts the references
     fkl_actor_id id;
-    fkl_actor_fn fn;
-    void *arg;
     void *data;
-    char *name;  // behind this struct, or ""
+    char *name;  // behind the struct, or ""
     size_t size; // of the block
-    fkli_start start;
-    // The own thread's record; its parker is woken by anybody who holds a reference.
-    fkli_thread thread;
     fkli_scope scope;
     fkli_event exited; // set once `exit` is published
-    fkli_event thread_ended;
+    fkli_event ended;  // set once its code runs no more: the thread's end
     // Guarded by the runtime's lock:
     fkl_actor *next;
     fkl_actor *previous;
@@ -48,13 +44,30 @@ struct fkl_actor {
     fkli_mailbox mailbox;
 };
 
+typedef struct fkli_threaded {
+    fkl_actor actor; // first
+    // Constant once it is spawned:
+    fkl_actor_fn fn;
+    void *arg;
+    fkli_start start;
+    // The own thread's record; its parker is woken by anybody who holds a reference.
+    fkli_thread thread;
+} fkli_threaded;
+
 // The actor whose own thread this is and on whose behalf it runs now, or NULL.
 fkl_actor *fkli_actor_own(void);
 
-// Wakes the consumer of the mailbox, after a push that said so.
+// Makes an actor look again: at its mailbox, after a push that said so, and at its scope. Threads:
+// any that has a reference; also under locks, for it takes none that others hold for long.
 static inline void fkli_actor_wake(fkl_actor *actor)
 {
-    fkli_unpark(&actor->thread.parker);
+    fkli_unpark(&((fkli_threaded *)actor)->thread.parker);
 }
+
+// Asks it to stop and wakes it. Threads: any that has a reference, or the runtime's lock.
+void fkli_actor_request_stop(fkl_actor *actor);
+
+// What it does now, for fkl_runtime_running(): a static text. Threads: any, as above.
+const char *fkli_actor_where(const fkl_actor *actor);
 
 #endif

@@ -17,7 +17,9 @@
 #include "wait.h"
 
 struct fkl_channel {
-    fkli_inbox inbox; // its consumer is who holds the lock
+    fkli_inbox inbox;
+    char apart[FKLI_CACHE_LINE];
+    fkli_fifo fifo; // guarded by lock: its holder is the inbox's consumer
     fkl_allocator allocator;
     size_t capacity; // constant, 0 for no bound
     fkli_atomic_u32 refs;
@@ -40,6 +42,7 @@ fkl_err fkl_channel_create(fkl_runtime *runtime, size_t capacity, fkl_channel **
     if (!channel)
         return FKL_ENOMEM;
     fkli_inbox_init(&channel->inbox);
+    fkli_fifo_init(&channel->fifo);
     channel->allocator = *allocator;
     channel->capacity = capacity;
     fkli_store_relaxed_u32(&channel->refs, 1);
@@ -61,8 +64,8 @@ void fkl_channel_release(fkl_channel *channel)
     // The release half pairs with the acquire half of the last one.
     if (!channel || fkli_sub_acq_rel_u32(&channel->refs, 1) != 1)
         return;
-    fkli_inbox_append(&channel->inbox, fkli_inbox_close(&channel->inbox));
-    fkli_msg_destroy_chain(fkli_inbox_drain(&channel->inbox));
+    fkli_fifo_append(&channel->fifo, fkli_inbox_close(&channel->inbox));
+    fkli_msg_destroy_chain(fkli_fifo_drain(&channel->fifo));
     fkli_credit_fini(&channel->places);
     fkli_lock_fini(&channel->lock);
     fkl_allocator allocator = channel->allocator;
@@ -138,7 +141,7 @@ fkl_err fkl_channel_try_send(fkl_channel *channel, fkl_msg *msg)
 // woken because there is something for them.
 static fkli_wakeup settle_locked(fkl_channel *channel)
 {
-    if (!channel->receivers.first || fkli_inbox_block(&channel->inbox))
+    if (!channel->receivers.first || fkli_inbox_block(&channel->inbox, &channel->fifo))
         return NULL;
     return fkli_waitlist_pop_locked(&channel->receivers);
 }
@@ -148,12 +151,13 @@ static fkli_wakeup settle_locked(fkl_channel *channel)
 static fkl_err take_locked(fkl_channel *channel, fkl_msg **out, fkli_wakeup *wakeup)
 {
     if (!out) {
-        if (!fkli_inbox_has_some(&channel->inbox) && !fkli_inbox_is_closed(&channel->inbox))
+        if (!fkli_inbox_has_some(&channel->inbox, &channel->fifo) &&
+            !fkli_inbox_is_closed(&channel->inbox))
             return FKL_EEMPTY;
         *wakeup = settle_locked(channel);
         return FKL_OK;
     }
-    fkl_msg *msg = fkli_inbox_pop(&channel->inbox);
+    fkl_msg *msg = fkli_inbox_pop(&channel->inbox, &channel->fifo);
     if (!msg)
         return fkli_inbox_is_closed(&channel->inbox) ? FKL_ECLOSED : FKL_EEMPTY;
     *wakeup = settle_locked(channel);
@@ -187,7 +191,7 @@ static fkl_err take_or_queue(fkl_channel *channel, fkl_msg **out, fkli_waiter *w
     fkli_lock_take(&channel->lock);
     do { // again when a message came in between
         err = take_locked(channel, out, &wakeup);
-    } while (err == FKL_EEMPTY && !fkli_inbox_block(&channel->inbox));
+    } while (err == FKL_EEMPTY && !fkli_inbox_block(&channel->inbox, &channel->fifo));
     if (err == FKL_EEMPTY) {
         if (in_front)
             fkli_waitlist_prepend_locked(&channel->receivers, waiter);
@@ -268,7 +272,7 @@ fkl_err fkl_channel_poll_until(fkl_channel *channel, fkl_time deadline)
 void fkl_channel_close(fkl_channel *channel)
 {
     fkli_lock_take(&channel->lock);
-    fkli_inbox_append(&channel->inbox, fkli_inbox_close(&channel->inbox));
+    fkli_fifo_append(&channel->fifo, fkli_inbox_close(&channel->inbox));
     fkli_lock_give(&channel->lock);
     fkli_credit_close(&channel->places);
     fkli_wakeup wakeup;

@@ -100,7 +100,7 @@ bool fkl_actor_kill(fkl_actor *actor, int32_t code)
 {
     bool published = publish(actor, KILLED, code);
     if (published)
-        fkli_scope_stop(&actor->scope);
+        fkli_actor_request_stop(actor);
     return published;
 }
 
@@ -143,7 +143,7 @@ fkl_err fkl_actor_join_thread_until(fkl_actor *actor, fkl_time deadline)
 {
     if (fkl_self() == actor)
         return FKL_EDEADLK;
-    return fkli_event_wait(&actor->thread_ended, deadline, "join thread");
+    return fkli_event_wait(&actor->ended, deadline, "join thread");
 }
 
 fkl_err fkl_actor_sentinel(fkl_actor *actor, int *fd)

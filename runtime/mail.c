@@ -67,9 +67,10 @@ fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out)
     fkl_actor *self = fkli_actor_own();
     if (!self)
         return FKL_EPERM;
+    fkli_thread *thread = fkli_thread_current();
     fkl_err ended = FKL_OK;
     for (;;) {
-        fkl_err err = fkli_wait_cancelled(&self->thread);
+        fkl_err err = fkli_wait_cancelled(thread);
         if (!err)
             err = fkl_try_receive(out);
         if (err != FKL_EEMPTY)
@@ -79,7 +80,7 @@ fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out)
         // Closed since the look: the flags say so in the next round.
         if (!fkli_mailbox_block(&self->mailbox))
             continue;
-        err = fkli_wait_park(&self->thread, deadline, "receive");
+        err = fkli_wait_park(thread, deadline, "receive");
         fkli_mailbox_unblock(&self->mailbox);
         if (err == FKL_EINTR)
             return err;

@@ -39,8 +39,12 @@ static bool is_list(const void *top)
 void fkli_inbox_init(fkli_inbox *inbox)
 {
     inbox->top = NULL;
-    inbox->first = NULL;
-    inbox->last = NULL;
+}
+
+void fkli_fifo_init(fkli_fifo *fifo)
+{
+    fifo->first = NULL;
+    fifo->last = NULL;
 }
 
 // The release half of the pair.
@@ -96,39 +100,39 @@ static fkl_msg *take_list(fkli_inbox *inbox)
     return NULL;
 }
 
-static void refill(fkli_inbox *inbox)
+static void refill(fkli_inbox *inbox, fkli_fifo *fifo)
 {
     fkl_msg *newest = take_list(inbox);
     if (!newest)
         return;
     fkl_msg *oldest = reverse(newest);
-    if (inbox->first)
-        inbox->last->next = oldest;
+    if (fifo->first)
+        fifo->last->next = oldest;
     else
-        inbox->first = oldest;
-    inbox->last = newest;
+        fifo->first = oldest;
+    fifo->last = newest;
 }
 
-fkl_msg *fkli_inbox_pop(fkli_inbox *inbox)
+fkl_msg *fkli_inbox_pop(fkli_inbox *inbox, fkli_fifo *fifo)
 {
-    if (!inbox->first)
-        refill(inbox);
-    fkl_msg *msg = inbox->first;
+    if (!fifo->first)
+        refill(inbox, fifo);
+    fkl_msg *msg = fifo->first;
     if (!msg)
         return NULL;
-    inbox->first = msg->next;
+    fifo->first = msg->next;
     msg->next = NULL;
     return msg;
 }
 
-bool fkli_inbox_has_some(const fkli_inbox *inbox)
+bool fkli_inbox_has_some(const fkli_inbox *inbox, const fkli_fifo *fifo)
 {
-    return inbox->first || is_list(load_top(inbox));
+    return fifo->first || is_list(load_top(inbox));
 }
 
-bool fkli_inbox_block(fkli_inbox *inbox)
+bool fkli_inbox_block(fkli_inbox *inbox, const fkli_fifo *fifo)
 {
-    if (inbox->first)
+    if (fifo->first)
         return false;
     void *top = load_top(inbox);
     while (!top) {
@@ -153,39 +157,39 @@ fkl_msg *fkli_inbox_close(fkli_inbox *inbox)
     return is_list(top) ? reverse(top) : NULL;
 }
 
-void fkli_inbox_append(fkli_inbox *inbox, fkl_msg *chain)
+void fkli_fifo_append(fkli_fifo *fifo, fkl_msg *chain)
 {
     if (!chain)
         return;
-    if (inbox->first)
-        inbox->last->next = chain;
+    if (fifo->first)
+        fifo->last->next = chain;
     else
-        inbox->first = chain;
+        fifo->first = chain;
     while (chain->next)
         chain = chain->next;
-    inbox->last = chain;
+    fifo->last = chain;
 }
 
-fkl_msg *fkli_inbox_drain(fkli_inbox *inbox)
+fkl_msg *fkli_fifo_drain(fkli_fifo *fifo)
 {
-    fkl_msg *chain = inbox->first;
-    inbox->first = NULL;
+    fkl_msg *chain = fifo->first;
+    fifo->first = NULL;
     return chain;
 }
 
-bool fkli_inbox_remove(fkli_inbox *inbox, fkl_msg *msg)
+bool fkli_inbox_remove(fkli_inbox *inbox, fkli_fifo *fifo, fkl_msg *msg)
 {
-    refill(inbox);
+    refill(inbox, fifo);
     fkl_msg *before = NULL;
-    for (fkl_msg *at = inbox->first; at; before = at, at = at->next) {
+    for (fkl_msg *at = fifo->first; at; before = at, at = at->next) {
         if (at != msg)
             continue;
         if (before)
             before->next = msg->next;
         else
-            inbox->first = msg->next;
-        if (inbox->last == msg)
-            inbox->last = before;
+            fifo->first = msg->next;
+        if (fifo->last == msg)
+            fifo->last = before;
         msg->next = NULL;
         return true;
     }
@@ -198,6 +202,8 @@ void fkli_mailbox_init(fkli_mailbox *mailbox)
 {
     fkli_inbox_init(&mailbox->user);
     fkli_inbox_init(&mailbox->system);
+    fkli_fifo_init(&mailbox->user_fifo);
+    fkli_fifo_init(&mailbox->system_fifo);
     fkli_store_relaxed_u64(&mailbox->sent, 0);
     fkli_store_relaxed_u64(&mailbox->refused, 0);
     fkli_store_relaxed_u64(&mailbox->system_len, 0);
@@ -225,12 +231,12 @@ fkli_push fkli_mailbox_push(fkli_mailbox *mailbox, fkl_msg *msg)
 
 fkl_msg *fkli_mailbox_pop(fkli_mailbox *mailbox)
 {
-    fkl_msg *msg = fkli_inbox_pop(&mailbox->system);
+    fkl_msg *msg = fkli_inbox_pop(&mailbox->system, &mailbox->system_fifo);
     if (msg) {
         fkli_sub_relaxed_u64(&mailbox->system_len, 1);
         return msg;
     }
-    msg = fkli_inbox_pop(&mailbox->user);
+    msg = fkli_inbox_pop(&mailbox->user, &mailbox->user_fifo);
     if (msg) // one writer: no read-modify-write needed
         fkli_store_relaxed_u64(&mailbox->handled, fkli_load_relaxed_u64(&mailbox->handled) + 1);
     return msg;
@@ -238,9 +244,9 @@ fkl_msg *fkli_mailbox_pop(fkli_mailbox *mailbox)
 
 bool fkli_mailbox_block(fkli_mailbox *mailbox)
 {
-    if (!fkli_inbox_block(&mailbox->system))
+    if (!fkli_inbox_block(&mailbox->system, &mailbox->system_fifo))
         return false;
-    if (fkli_inbox_block(&mailbox->user))
+    if (fkli_inbox_block(&mailbox->user, &mailbox->user_fifo))
         return true;
     fkli_inbox_unblock(&mailbox->system);
     return false;
@@ -254,7 +260,7 @@ void fkli_mailbox_unblock(fkli_mailbox *mailbox)
 
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg)
 {
-    bool removed = fkli_inbox_remove(&mailbox->system, msg);
+    bool removed = fkli_inbox_remove(&mailbox->system, &mailbox->system_fifo, msg);
     if (removed)
         fkli_sub_relaxed_u64(&mailbox->system_len, 1);
     return removed;
@@ -288,8 +294,8 @@ void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain)
 
 void fkli_mailbox_drain(fkli_mailbox *mailbox)
 {
-    fkli_mailbox_drop(mailbox, fkli_inbox_drain(&mailbox->user));
-    fkli_mailbox_drop(mailbox, fkli_inbox_drain(&mailbox->system));
+    fkli_mailbox_drop(mailbox, fkli_fifo_drain(&mailbox->user_fifo));
+    fkli_mailbox_drop(mailbox, fkli_fifo_drain(&mailbox->system_fifo));
 }
 
 size_t fkli_mailbox_len(const fkli_mailbox *mailbox)

@@ -11,7 +11,9 @@
 //   CLOSED    for ever: pushes are refused
 //
 // The consumer is one thread at a time: an actor's own thread, or the holder of a channel's lock.
-// Nothing here wakes anybody; a push says whether its caller must.
+// Its FIFO is a separate struct, so that an owner can keep what producers write and what the
+// consumer writes on different cache lines. Nothing here wakes anybody; a push says whether its
+// caller must.
 #ifndef FKLI_MAILBOX_H
 #define FKLI_MAILBOX_H
 
@@ -19,13 +21,14 @@
 #include "platform/atomic.h"
 
 typedef struct fkli_inbox {
-    // Written by producers and the consumer, atomically.
-    void *top;
-    char apart[FKLI_CACHE_LINE];
-    // The consumer's alone.
+    void *top; // written by producers and the consumer, atomically
+} fkli_inbox;
+
+// The consumer's alone.
+typedef struct fkli_fifo {
     fkl_msg *first;
     fkl_msg *last; // meaningful when `first` is not NULL
-} fkli_inbox;
+} fkli_fifo;
 
 typedef enum fkli_push {
     FKLI_PUSHED,      // done
@@ -34,20 +37,21 @@ typedef enum fkli_push {
 } fkli_push;
 
 void fkli_inbox_init(fkli_inbox *inbox);
+void fkli_fifo_init(fkli_fifo *fifo);
 
 // Threads: any.
 fkli_push fkli_inbox_push(fkli_inbox *inbox, fkl_msg *msg);
 bool fkli_inbox_is_closed(const fkli_inbox *inbox);
 
 // Takes the oldest message, NULL when there is none. Threads: the consumer.
-fkl_msg *fkli_inbox_pop(fkli_inbox *inbox);
+fkl_msg *fkli_inbox_pop(fkli_inbox *inbox, fkli_fifo *fifo);
 // Whether a pop would find a message. Threads: the consumer.
-bool fkli_inbox_has_some(const fkli_inbox *inbox);
+bool fkli_inbox_has_some(const fkli_inbox *inbox, const fkli_fifo *fifo);
 
 // Announces that the consumer is about to sleep: true when the inbox is empty and the next push
 // will report FKLI_PUSHED_WAKE; false when there is a message or the inbox is closed. Threads: the
 // consumer.
-bool fkli_inbox_block(fkli_inbox *inbox);
+bool fkli_inbox_block(fkli_inbox *inbox, const fkli_fifo *fifo);
 // Takes the announcement back. Threads: the consumer.
 void fkli_inbox_unblock(fkli_inbox *inbox);
 
@@ -55,25 +59,28 @@ void fkli_inbox_unblock(fkli_inbox *inbox);
 // Threads: any; the caller decides what happens to the messages.
 fkl_msg *fkli_inbox_close(fkli_inbox *inbox);
 // Puts a chain behind the private FIFO, takes the FIFO away. Threads: the consumer.
-void fkli_inbox_append(fkli_inbox *inbox, fkl_msg *chain);
-fkl_msg *fkli_inbox_drain(fkli_inbox *inbox);
+void fkli_fifo_append(fkli_fifo *fifo, fkl_msg *chain);
+fkl_msg *fkli_fifo_drain(fkli_fifo *fifo);
 // Moves the stack's messages into the private FIFO and takes `msg` out if it is there; returns
 // whether it was. Threads: the consumer. Costs O(messages).
-bool fkli_inbox_remove(fkli_inbox *inbox, fkl_msg *msg);
+bool fkli_inbox_remove(fkli_inbox *inbox, fkli_fifo *fifo, fkl_msg *msg);
 
 // Mailbox.
 
 typedef struct fkli_mailbox {
-    fkli_inbox system; // is emptied first
+    // Written by senders of user messages, and the counters are of those:
     fkli_inbox user;
-    // The counters are of user messages. Senders:
     fkli_atomic_u64 sent; // accepted or refused
     fkli_atomic_u64 refused;
+    // Rarely written:
     fkli_atomic_u64 system_len; // system messages waiting; senders and consumer
-    char apart[FKLI_CACHE_LINE];
-    // The consumer's, read by anybody:
-    fkli_atomic_u64 handled;
-    fkli_atomic_u64 dropped; // also by whoever closes
+    fkli_atomic_u64 dropped;    // the consumer's and that of whoever closes
+    char apart[FKLI_CACHE_LINE - 3 * sizeof(uint64_t)];
+    // Looked at by the consumer for each message, and written by it alone but for `system`:
+    fkli_inbox system; // is emptied first
+    fkli_fifo system_fifo;
+    fkli_fifo user_fifo;
+    fkli_atomic_u64 handled; // read by anybody
 } fkli_mailbox;
 
 void fkli_mailbox_init(fkli_mailbox *mailbox);

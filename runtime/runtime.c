@@ -44,7 +44,7 @@ static void stop_all(fkl_runtime *runtime)
     fkli_lock_take(&runtime->lock);
     runtime->stopping = true;
     for (fkl_actor *actor = runtime->actors; actor; actor = actor->next)
-        fkli_scope_stop(&actor->scope);
+        fkli_actor_request_stop(actor);
     fkli_lock_give(&runtime->lock);
 }
 
@@ -107,8 +107,7 @@ static void describe(const fkl_actor *actor, fkl_running *row)
     memset(row, 0, sizeof *row);
     row->id = actor->id;
     memcpy(row->name, actor->name, strnlen(actor->name, sizeof row->name - 1));
-    const char *where = fkli_load_relaxed_ptr(&actor->thread.where);
-    row->wait = where ? where : "running";
+    row->wait = fkli_actor_where(actor);
     row->orphan = fkli_event_is_set(&actor->exited);
 }
 
@@ -117,7 +116,7 @@ void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t capacit
     size_t found = 0;
     fkli_lock_take(&runtime->lock);
     for (const fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
-        if (fkli_event_is_set(&actor->thread_ended))
+        if (fkli_event_is_set(&actor->ended))
             continue;
         if (found < capacity)
             describe(actor, &rows[found]);
@@ -134,7 +133,7 @@ static void add_actor(const fkl_actor *actor, fkl_counters *total)
     total->handled += fkli_load_relaxed_u64(&mailbox->handled);
     total->dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
     total->dropped += fkli_load_relaxed_u64(&mailbox->dropped);
-    if (fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->thread_ended))
+    if (fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->ended))
         ++total->orphans;
 }
 

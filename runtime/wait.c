@@ -24,6 +24,8 @@ void fkli_thread_init(fkli_thread *thread, fkl_actor *actor, fkli_scope *scope)
     fkli_parker_init(&thread->parker);
     thread->actor = actor;
     thread->scope = scope;
+    thread->own = actor;
+    thread->own_scope = scope;
     // Relaxed: only that no number comes twice matters.
     thread->serial = fkli_add_relaxed_u64(&last_serial, 1) + 1;
 }
@@ -96,7 +98,7 @@ void fkli_scope_fini(fkli_scope *scope)
 
 static void join_scope(fkli_thread *thread, fkli_scope *scope)
 {
-    if (!scope || scope->own == thread)
+    if (!scope || scope == thread->own_scope)
         return;
     fkli_lock_take(&scope->lock);
     thread->previous_helper = NULL;
@@ -109,7 +111,7 @@ static void join_scope(fkli_thread *thread, fkli_scope *scope)
 
 static void leave_scope(fkli_thread *thread, fkli_scope *scope)
 {
-    if (!scope || scope->own == thread)
+    if (!scope || scope == thread->own_scope)
         return;
     fkli_lock_take(&scope->lock);
     if (thread->next_helper)
@@ -132,16 +134,17 @@ void fkli_thread_move(fkli_thread *thread, fkl_actor *actor, fkli_scope *scope)
 // The release pairs with the acquire of the flags in fkli_wait_cancelled(). A helper that joins
 // while this runs is either in the list already, or takes the scope's lock after us and sees the
 // flag.
-void fkli_scope_stop(fkli_scope *scope)
+bool fkli_scope_stop(fkli_scope *scope)
 {
     if (fkli_or_release_u32(&scope->flags, FKLI_SCOPE_STOP) & FKLI_SCOPE_STOP)
-        return;
+        return false;
     if (scope->own)
         fkli_unpark(&scope->own->parker);
     fkli_lock_take(&scope->lock);
     for (fkli_thread *helper = scope->helpers; helper; helper = helper->next_helper)
         fkli_unpark(&helper->parker);
     fkli_lock_give(&scope->lock);
+    return true;
 }
 
 void fkli_scope_interrupt(fkli_scope *scope)
@@ -175,6 +178,8 @@ fkl_err fkli_wait_cancelled(fkli_thread *thread)
 
 fkl_err fkli_wait_park(fkli_thread *thread, fkl_time deadline, const char *where)
 {
+    if (thread->must_not_wait)
+        return FKL_EPOOLED;
     // Relaxed: the text is static, and a snapshot is all that a reader gets.
     fkli_store_relaxed_ptr(&thread->where, (void *)(uintptr_t)where);
     fkli_park_result result = fkli_park(&thread->parker, deadline);

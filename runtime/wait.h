@@ -38,7 +38,12 @@ struct fkli_thread {
     // The thread's own:
     fkl_actor *actor;  // on whose behalf it runs, or NULL
     fkli_scope *scope; // that actor's scope, or NULL
-    bool pins_outlive; // no hook at the thread's end: every wait sees its pins off
+    // The actor whose own thread this is now, and its scope: for a thread actor's thread always,
+    // for a worker of the pool during a turn, else NULL.
+    fkl_actor *own;
+    fkli_scope *own_scope;
+    bool must_not_wait; // a worker in a turn
+    bool pins_outlive;  // no hook at the thread's end: every wait sees its pins off
     // Guarded by the lock of the scope whose helper it is:
     fkli_thread *next_helper;
     fkli_thread *previous_helper;
@@ -63,8 +68,8 @@ void fkli_thread_move(fkli_thread *thread, fkl_actor *actor, fkli_scope *scope);
 
 void fkli_scope_init(fkli_scope *scope, fkli_thread *own);
 void fkli_scope_fini(fkli_scope *scope);
-// Threads: any; the caller keeps the scope alive.
-void fkli_scope_stop(fkli_scope *scope);
+// Threads: any; the caller keeps the scope alive. Returns whether this call was the first.
+bool fkli_scope_stop(fkli_scope *scope);
 void fkli_scope_interrupt(fkli_scope *scope);
 void fkli_scope_set_ended(fkli_scope *scope);
 
@@ -79,7 +84,8 @@ static inline bool fkli_scope_has(const fkli_scope *scope, uint32_t flag)
 FKL_MUST_CHECK fkl_err fkli_wait_cancelled(fkli_thread *thread);
 
 // Sleeps until somebody unparks the thread: FKL_OK, also for no reason; FKL_ETIMEDOUT; FKL_EINTR
-// after a signal. `where` is a static text for fkl_runtime_running().
+// after a signal; FKL_EPOOLED at once in a thread that must not wait. `where` is a static text for
+// fkl_runtime_running().
 FKL_MUST_CHECK fkl_err fkli_wait_park(fkli_thread *thread, fkl_time deadline, const char *where);
 
 // Whether `deadline` has passed; no clock is read for FKL_NO_WAIT and FKL_FOREVER.
@@ -117,7 +123,7 @@ FKL_MUST_CHECK fkli_wakeup fkli_waitlist_pop_locked(fkli_waitlist *list);
 void fkli_wake(fkli_wakeup wakeup); // NULL is allowed
 
 // Sleeps until `waiter` has been popped: FKL_OK then, else why it must leave: FKL_ETIMEDOUT,
-// FKL_ESTOPPED, FKL_EINTR. The caller removes the waiter.
+// FKL_ESTOPPED, FKL_EINTR, FKL_EPOOLED. The caller removes the waiter.
 FKL_MUST_CHECK fkl_err fkli_await(fkli_waiter *waiter, fkl_time deadline, const char *where);
 
 // Event: set once, then all waits for it end.
