@@ -9,8 +9,8 @@
 #   CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR   as everywhere
 #   WERROR=1     warnings are errors; implied by CI=true
 #   V=1          show whole commands
-#   VARIANT      the folder of build/ to build in: plain, asan and tsan, which have flags of their
-#                own, or any other name, to keep a build with your flags apart
+#   VARIANT      the folder of build/ to build in: plain, asan, tsan, sim and sim-asan, which have
+#                flags of their own, or any other name, to keep a build with your flags apart
 #   ENV=2.14     the Python environment for the demo; ARGS are arguments for it, such as "-f 50"
 
 ifneq ($(origin ENV),command line) # the environment may hold an ENV that is not ours
@@ -23,8 +23,8 @@ OUT := build/$(VARIANT)
 VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkless/base.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
-.PHONY: all programs deps demo test test-runtime test-mutants test-python test-ansible asan tsan \
-  lint format bench man install clean help
+.PHONY: all programs simulations man deps demo test test-runtime test-mutants test-python \
+  test-ansible sim asan tsan lint format bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -43,6 +43,9 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wol
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SANITIZE_tsan := -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE := $(SANITIZE_$(VARIANT))
+CPPFLAGS_sim := -DFKL_PLATFORM_SIMULATED
+SANITIZE_sim-asan := $(SANITIZE_asan)
+CPPFLAGS_sim-asan := $(CPPFLAGS_sim)
 CPPFLAGS_tsan := -include tests/support/tsan/ck_md_shim.h
 
 # Criterion cannot start under ThreadSanitizer; tests/support/unit.h then brings a main() instead.
@@ -74,11 +77,14 @@ endif
 built = $(patsubst %.c,$(OUT)/%,$(wildcard $(1)))
 LIBRARY := $(addsuffix .o,$(call built,runtime/*.c runtime/*/*.c))
 UNIT := $(call built,tests/runtime/test_*.c)
+SIM := $(call built,tests/sim/*.c)
 STRESS := $(call built,tests/stress/*.c)
 EXAMPLES := $(call built,docs/examples/*.c)
 BENCHES := $(call built,bench/runtime/*.c)
 
 programs: all $(UNIT) $(STRESS) $(EXAMPLES) ## build the C tests, stress programs and examples
+
+simulations: $(SIM)
 
 $(LIBRARY): | libraries
 
@@ -115,6 +121,9 @@ $(UNIT): %: %.o $(OUT)/libforkless.a
 $(STRESS): %: %.o $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
 
+$(SIM): %: %.o $(OUT)/tests/support/sim.o $(OUT)/libforkless.a
+	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
+
 $(EXAMPLES) $(BENCHES): %: %.o $(OUT)/libforkless.so
 	$(call say,LD) $(LINK) $< -L$(OUT) -lforkless -Wl,-rpath,'$(CURDIR)/$(OUT)' -o $@
 
@@ -134,10 +143,16 @@ test: deps ## run all tests: C, Python, Ansible
 	+@for suite in runtime python ansible; do $(MAKE) --no-print-directory test-$$suite; done; true
 	@bash .ci/summary.sh runtime python ansible
 
-test-runtime: ## C unit tests, stress programs and documentation examples
+test-runtime: ## C unit tests, simulations, stress programs and documentation examples
 	@bash .ci/deps.sh packages
 	+@$(MAKE) --no-print-directory programs
+	+@$(MAKE) --no-print-directory VARIANT=sim simulations
 	@bash .ci/test-c.sh runtime plain
+
+sim: ## C scenarios on the simulated platform (SEEDS=200 of each, FROM=1, ARGS are names of scenarios)
+	@bash .ci/deps.sh packages
+	+@$(MAKE) --no-print-directory VARIANT=sim simulations
+	@bash .ci/test-c.sh sim sim
 
 test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names of faults)
 	@bash .ci/deps.sh packages
@@ -152,6 +167,7 @@ test-ansible: deps ## Ansible on forkless, on each ansible-core
 asan: ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@bash .ci/deps.sh packages asan
 	+@$(MAKE) --no-print-directory VARIANT=asan programs
+	+@$(MAKE) --no-print-directory VARIANT=sim-asan simulations
 	@bash .ci/test-c.sh asan asan
 	@bash .ci/test-python.sh asan-python
 

@@ -3,7 +3,9 @@
 #
 # test-c.sh SUITE VARIANT
 #
-# Runs the C programs built in build/VARIANT: unit tests, stress programs, documentation examples.
+# Runs the C programs built in build/VARIANT: unit tests, stress programs, documentation examples; for
+# the variants plain and asan the simulations of build/sim and build/sim-asan as well, and for sim
+# those only, SEEDS seeds of each scenario beginning with FROM.
 # Under a sanitizer any report fails the program that caused it, whatever its exit status says:
 # Criterion, for one, prints a leak and still passes.
 set -euo pipefail
@@ -62,6 +64,23 @@ unit_tests() {
     done
 }
 
+# simulations VARIANT: a scenario is a test.
+simulations() {
+    local source name status passed failed seeds=("--seeds" "${SEEDS:-200}" "--from" "${FROM:-1}")
+    for source in tests/sim/*.c; do
+        name=${source%.c}
+        echo "== $name ($1)"
+        status=0
+        # shellcheck disable=SC2086 # names of scenarios
+        run "build/$1/$name" "${seeds[@]}" ${2:-} >"build/$1/$name.tap" || status=$?
+        grep -v -e '^ok ' -e '^1\.\.' "build/$1/$name.tap" || true
+        passed=$(grep -c '^ok ' "build/$1/$name.tap" || true)
+        failed=$(grep -c '^not ok ' "build/$1/$name.tap" || true)
+        [[ $status == 0 || $failed != 0 || ($status == 3 && -n ${2:-}) ]] || failed=1
+        record "$name" "$passed" "$failed"
+    done
+}
+
 stress_programs() {
     local source name
     for source in tests/stress/*.c; do
@@ -90,7 +109,14 @@ same_output() { [[ ! -f $1.expected ]] || diff -u "$1.expected" "$out/$1.out"; }
 
 shopt -s nullglob
 begin_suite "$1"
-unit_tests
-stress_programs
-examples
+case $variant in
+sim) simulations sim "${ARGS:-}" ;;
+plain) simulations sim ;;
+asan) simulations sim-asan ;;
+esac
+if [[ $variant != sim ]]; then
+    unit_tests
+    stress_programs
+    examples
+fi
 end_suite

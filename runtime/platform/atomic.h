@@ -14,9 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// A point at which a deterministic scheduler may switch threads.
+#include "platform/simulated.h"
+
+// A point at which a deterministic scheduler may switch threads, and one at which it should, since
+// the thread waits in a loop.
 #ifndef FKLI_SCHED_POINT
 #define FKLI_SCHED_POINT() ((void)0)
+#endif
+#ifndef FKLI_SPIN_POINT
+#define FKLI_SPIN_POINT() FKLI_SCHED_POINT()
+#endif
+
+// How often to look in a loop of fkli_spin_hint() before going to sleep. Where threads do not run
+// at the same time, spinning hides the sleep from the tests.
+#ifndef FKLI_SPIN_TURNS
+#define FKLI_SPIN_TURNS(turns) (turns)
 #endif
 
 // The size that keeps what different threads write apart.
@@ -90,7 +102,7 @@ FKLI_ATOMIC_WORD(ptr, void *)
 // Tells the processor that this is a spin loop.
 static inline void fkli_spin_hint(void)
 {
-    FKLI_SCHED_POINT();
+    FKLI_SPIN_POINT();
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__) || defined(__arm__)

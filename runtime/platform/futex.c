@@ -8,6 +8,25 @@
 #if FKLI_HAVE_FUTEX
 
 #include <errno.h>
+
+enum { EMPTY, PARKED, NOTIFIED };
+
+enum { LOCK_SPINS = FKLI_SPIN_TURNS(40) };
+
+#if defined(FKLI_SIMULATED)
+
+static int futex_wait(fkli_atomic_u32 *word, uint32_t expected, fkl_time deadline)
+{
+    return fkli_sim_futex_wait(&word->value, expected, deadline);
+}
+
+static void futex_wake_one(fkli_atomic_u32 *word)
+{
+    fkli_sim_futex_wake_one(&word->value);
+}
+
+#else
+
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -23,10 +42,6 @@
 #else
 #define FUTEX_CALL SYS_futex
 #endif
-
-enum { EMPTY, PARKED, NOTIFIED };
-
-enum { LOCK_SPINS = 40 };
 
 // Absolute on CLOCK_MONOTONIC, which is what FUTEX_WAIT_BITSET takes. Without a deadline the kernel
 // arms no timer; a handler installed with SA_RESTART then resumes the sleep, as sem_wait does.
@@ -48,6 +63,8 @@ static void futex_wake_one(fkli_atomic_u32 *word)
 {
     syscall(FUTEX_CALL, &word->value, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
+
+#endif
 
 // Parker.
 

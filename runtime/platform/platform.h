@@ -5,7 +5,8 @@
 // with atomic.h it is everything that a deterministic scheduler or fault injection has to replace.
 //
 // Two implementations of parkers and locks: futex.c (Linux) and portable.c (pthread mutex and
-// condition, also chosen by -DFKL_PLATFORM_PORTABLE). posix.c holds the rest.
+// condition, also chosen by -DFKL_PLATFORM_PORTABLE). posix.c holds the rest. simulated.c, with
+// -DFKL_PLATFORM_SIMULATED, stands in for the system beneath futex.c and posix.c.
 #ifndef FKLI_PLATFORM_PLATFORM_H
 #define FKLI_PLATFORM_PLATFORM_H
 
@@ -14,7 +15,7 @@
 
 #include "platform/atomic.h"
 
-#if defined(__linux__) && !defined(FKL_PLATFORM_PORTABLE)
+#if defined(FKLI_SIMULATED) || (defined(__linux__) && !defined(FKL_PLATFORM_PORTABLE))
 #define FKLI_HAVE_FUTEX 1
 #else
 #define FKLI_HAVE_FUTEX 0

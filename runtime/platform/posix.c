@@ -20,10 +20,14 @@
 
 fkl_time fkli_clock_now(void)
 {
+#if defined(FKLI_SIMULATED)
+    return fkli_sim_clock();
+#else
     struct timespec now;
     FKLI_SCHED_POINT();
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (fkl_time)now.tv_sec * 1000000000 + now.tv_nsec;
+#endif
 }
 
 // Faults.
@@ -96,6 +100,12 @@ static size_t usable_stack_size(size_t size)
     return size > SIZE_MAX - page ? size : (size + page - 1) / page * page;
 }
 
+#if defined(FKLI_SIMULATED)
+#define CREATE_THREAD fkli_sim_thread_create
+#else
+#define CREATE_THREAD pthread_create
+#endif
+
 fkl_err fkli_thread_start(fkli_start *start, size_t stack_size)
 {
     FKLI_SCHED_POINT();
@@ -110,7 +120,7 @@ fkl_err fkli_thread_start(fkli_start *start, size_t stack_size)
         goto done;
     if (stack_size && pthread_attr_setstacksize(&attributes, usable_stack_size(stack_size)))
         goto done;
-    if (pthread_create(&thread, &attributes, run_thread, start) == 0)
+    if (CREATE_THREAD(&thread, &attributes, run_thread, start) == 0)
         err = FKL_OK;
 done:
     pthread_attr_destroy(&attributes);
@@ -119,7 +129,7 @@ done:
 
 void fkli_thread_yield(void)
 {
-    FKLI_SCHED_POINT();
+    FKLI_SPIN_POINT();
     sched_yield();
 }
 
@@ -175,6 +185,7 @@ static bool close_on_exec(int fd)
 
 fkl_err fkli_pipe_open(int *read_end, int *write_end)
 {
+    FKLI_SCHED_POINT();
     int ends[2];
 #if defined(__linux__)
     if (pipe2(ends, O_CLOEXEC))
@@ -195,6 +206,7 @@ fkl_err fkli_pipe_open(int *read_end, int *write_end)
 
 void fkli_fd_close(int fd)
 {
+    FKLI_SCHED_POINT();
     if (fd >= 0)
         close(fd);
 }
