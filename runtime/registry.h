@@ -16,6 +16,7 @@
 #include "log.h"
 #include "memory.h"
 #include "platform/platform.h"
+#include "timer.h"
 #include "wait.h"
 
 typedef struct fkli_slot {
@@ -33,6 +34,7 @@ struct fkl_runtime {
     // Constant:
     fkl_runtime_config config; // with its defaults filled in
     fkli_log_sink log;
+    fkli_timers *timers;
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start

@@ -34,6 +34,11 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     runtime->allocator = filled.allocator;
     runtime->config = filled;
     runtime->log = (fkli_log_sink){filled.log, filled.log_ctx};
+    fkl_err err = fkli_timers_create(&runtime->allocator, &runtime->timers);
+    if (err) {
+        fkli_free(&filled.allocator, runtime, sizeof *runtime);
+        return err;
+    }
     fkli_registry_init(runtime);
     *out = runtime;
     return FKL_OK;
@@ -68,12 +73,8 @@ static bool unqueue(fkl_runtime *runtime, fkli_waiter *waiter)
     return idle;
 }
 
-fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
+static fkl_err await_idle(fkl_runtime *runtime, fkl_time deadline)
 {
-    fkl_actor *self = fkl_self();
-    if (self && self->runtime == runtime)
-        return FKL_EDEADLK;
-    stop_all(runtime);
     fkli_waiter waiter;
     fkli_waiter_init(&waiter, fkli_thread_current());
     if (idle_or_queue(runtime, &waiter))
@@ -85,6 +86,17 @@ fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
     return err;
 }
 
+fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
+{
+    fkl_actor *self = fkl_self();
+    if ((self && self->runtime == runtime) || fkli_timers_is_current(runtime->timers))
+        return FKL_EDEADLK;
+    stop_all(runtime);
+    fkl_err err = await_idle(runtime, deadline);
+    // The timers last, for actors that wind up may still need them.
+    return err ? err : fkli_timers_stop(runtime->timers, deadline);
+}
+
 fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
 {
     if (!runtime)
@@ -94,8 +106,9 @@ fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
     if (idle)
         runtime->stopping = true;
     fkli_lock_give(&runtime->lock);
-    if (!idle)
+    if (!idle || !fkli_timers_are_stopped(runtime->timers))
         return FKL_EDEADLK;
+    fkli_timers_destroy(runtime->timers);
     fkli_registry_release(runtime);
     return FKL_OK;
 }
