@@ -28,6 +28,7 @@ static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options,
     actor->name = (char *)actor + size;
     memcpy(actor->name, name, name_size);
     actor->runtime = runtime;
+    actor->spawned_at = fkli_clock_now();
     actor->data = options ? options->data : NULL;
     actor->sentinel_read = -1;
     actor->sentinel_write = -1;
@@ -49,6 +50,8 @@ static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_opti
     threaded->arg = arg;
     fkli_thread_init(&threaded->thread, actor, &actor->scope);
     fkli_scope_init(&actor->scope, &threaded->thread);
+    actor->scope.tracer = &runtime->tracer;
+    threaded->thread.name = actor->name;
     return threaded;
 }
 
@@ -205,6 +208,12 @@ static void run_actor(void *arg)
     finish(threaded, true);
 }
 
+static fkl_actor_id spawner_id(void)
+{
+    const fkl_actor *self = fkl_self();
+    return self ? self->id : FKL_NOBODY;
+}
+
 fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
                   void *arg, fkl_actor **out)
 {
@@ -223,6 +232,7 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
         options && options->stack_size ? options->stack_size : runtime->config.stack_size;
     const char *name = actor->name[0] ? actor->name : NULL;
     threaded->start = (fkli_start){run_actor, threaded, name};
+    fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
     err = fkli_thread_start(&threaded->start, stack_size);
     if (err) {
         // Its id may have been found already, so it dies like any other actor.
@@ -278,6 +288,15 @@ const char *fkli_actor_where(const fkl_actor *actor)
 {
     const char *where = fkli_load_relaxed_ptr(&((const fkli_threaded *)actor)->thread.where);
     return where ? where : "running";
+}
+
+int64_t fkli_actor_waited(const fkl_actor *actor, fkl_time now)
+{
+    const fkli_thread *thread = &((const fkli_threaded *)actor)->thread;
+    // Relaxed: a snapshot; a wait that ends between the two reads is counted twice or not.
+    int64_t waited = (int64_t)fkli_load_relaxed_u64(&thread->waited);
+    int64_t since = (int64_t)fkli_load_relaxed_u64(&thread->waiting);
+    return since ? waited + (now - since) : waited;
 }
 
 // Helpers.

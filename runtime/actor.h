@@ -23,6 +23,7 @@ struct fkl_actor {
     void *data;
     char *name;  // behind the struct, or ""
     size_t size; // of the block
+    fkl_time spawned_at;
     fkli_scope scope;
     fkli_event exited; // set once `exit` is published
     fkli_event ended;  // set once its code runs no more: the thread's end
@@ -32,6 +33,7 @@ struct fkl_actor {
     // Guarded by lock until `exited` is set, constant afterwards:
     fkli_lock lock;
     fkl_exit exit;
+    fkl_time exited_at;
     fkli_blob *error; // what exit.error points into, or will
     int32_t pending_code;
     bool pending; // fkl_actor_set_exit() was called
@@ -67,7 +69,21 @@ static inline void fkli_actor_wake(fkl_actor *actor)
 // Asks it to stop and wakes it. Threads: any that has a reference, or the runtime's lock.
 void fkli_actor_request_stop(fkl_actor *actor);
 
+// Adds an event about an actor to its runtime's trace, where that is on; see trace.h for `other`,
+// `number` and `what`. Threads: any.
+void fkli_actor_trace_slow(const fkl_actor *actor, fkli_trace_kind kind, uint64_t other,
+                           uint64_t number, const char *what);
+
+static inline void fkli_actor_trace(const fkl_actor *actor, fkli_trace_kind kind, uint64_t other,
+                                    uint64_t number, const char *what)
+{
+    if (fkli_trace_on(&actor->runtime->tracer))
+        fkli_actor_trace_slow(actor, kind, other, number, what);
+}
+
 // What it does now, for fkl_runtime_running(): a static text. Threads: any, as above.
 const char *fkli_actor_where(const fkl_actor *actor);
+// How long it has waited until `now`, in nanoseconds. Threads: any, as above.
+int64_t fkli_actor_waited(const fkl_actor *actor, fkl_time now);
 
 #endif

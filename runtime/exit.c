@@ -60,6 +60,12 @@ static void write_record_locked(fkl_actor *actor, verdict how, int32_t code)
         record->reason = fkl_actor_stop_requested(actor) ? FKL_EXIT_STOPPED : FKL_EXIT_NORMAL;
 }
 
+static const char *reason_text(fkl_exit_reason reason)
+{
+    static const char *const texts[] = {"normal", "stopped", "killed", "error"};
+    return texts[reason];
+}
+
 // The caller holds a reference. First come, first served: the lock decides.
 static bool publish(fkl_actor *actor, verdict how, int32_t code)
 {
@@ -73,11 +79,13 @@ static bool publish(fkl_actor *actor, verdict how, int32_t code)
     fkli_scope_set_ended(&actor->scope);
     fkl_msg *left = fkli_mailbox_close(&actor->mailbox);
     fkli_sub_release_u64(&actor->runtime->live, 1);
+    actor->exited_at = fkli_clock_now();
     fkli_event_set(&actor->exited);
     int fd = actor->sentinel_write;
     actor->sentinel_write = -1;
     fkli_lock_give(&actor->lock);
 
+    fkli_actor_trace(actor, FKLI_TRACE_EXIT, 0, 0, reason_text(actor->exit.reason));
     fkli_actor_wake(actor); // a receive in the own thread ends, when a helper published
     fkli_event_wake(&actor->exited);
     fkli_fd_close(fd);

@@ -8,10 +8,18 @@
 #include "actor.h"
 #include "monitor.h"
 
+// Joins a sending and a receipt in the trace. An address comes again only after its receipt.
+static uint64_t trace_number(const fkl_msg *msg)
+{
+    return (uint64_t)(uintptr_t)msg;
+}
+
 fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
 {
     fkl_actor *self = fkl_self();
     msg->sender = self ? self->id : FKL_NOBODY;
+    if (self)
+        fkli_actor_trace(self, FKLI_TRACE_SEND, to->id, trace_number(msg), NULL);
     switch (fkli_mailbox_push(&to->mailbox, msg)) {
     case FKLI_PUSHED:
         return FKL_OK;
@@ -21,6 +29,7 @@ fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
     case FKLI_PUSH_CLOSED:
         break;
     }
+    fkli_dead_letter(&to->runtime->dead_letters, msg, to->id, FKL_DEAD_NO_ACTOR);
     return FKL_ENOACTOR;
 }
 
@@ -28,7 +37,10 @@ fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
 {
     fkl_actor *actor = fkli_registry_find(runtime, to);
     if (!actor) {
+        fkl_actor *self = fkl_self();
+        msg->sender = self ? self->id : FKL_NOBODY;
         fkli_add_relaxed_u64(&runtime->unknown, 1); // a count; it orders nothing
+        fkli_dead_letter(&runtime->dead_letters, msg, to, FKL_DEAD_NO_ACTOR);
         return FKL_ENOACTOR;
     }
     fkl_err err = fkl_actor_send(actor, msg);
@@ -58,6 +70,7 @@ fkl_err fkl_try_receive(fkl_msg **out)
     fkl_msg *msg = next_message(self);
     if (!msg)
         return FKL_EEMPTY;
+    fkli_actor_trace(self, FKLI_TRACE_RECEIVE, msg->sender, trace_number(msg), NULL);
     *out = msg;
     return FKL_OK;
 }

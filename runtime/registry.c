@@ -69,6 +69,7 @@ void fkli_registry_release(fkl_runtime *runtime)
     fkl_allocator allocator = runtime->allocator;
     for (unsigned chunk = 0; chunk < FKLI_CHUNKS; ++chunk)
         fkli_free(&allocator, fkli_load_relaxed_ptr(&runtime->chunks[chunk]), chunk_bytes(chunk));
+    fkli_tracer_fini(&runtime->tracer);
     fkli_lock_fini(&runtime->lock);
     fkli_free(&allocator, runtime, sizeof *runtime);
 }

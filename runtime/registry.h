@@ -13,10 +13,12 @@
 #include <forkless/actor.h>
 #include <forkless/runtime.h>
 
+#include "deadletter.h"
 #include "log.h"
 #include "memory.h"
 #include "platform/platform.h"
 #include "timer.h"
+#include "trace.h"
 #include "wait.h"
 
 typedef struct fkli_slot {
@@ -35,6 +37,8 @@ struct fkl_runtime {
     fkl_runtime_config config; // with its defaults filled in
     fkli_log_sink log;
     fkli_timers *timers;
+    fkli_dead_letters dead_letters;
+    fkli_tracer tracer;
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start

@@ -39,6 +39,9 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
         fkli_free(&filled.allocator, runtime, sizeof *runtime);
         return err;
     }
+    runtime->dead_letters = (fkli_dead_letters){
+        .handler = filled.on_dead_letter, .ctx = filled.dead_letter_ctx, .log = &runtime->log};
+    fkli_tracer_init(&runtime->tracer, &runtime->allocator);
     fkli_registry_init(runtime);
     *out = runtime;
     return FKL_OK;

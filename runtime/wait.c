@@ -88,6 +88,7 @@ void fkli_scope_init(fkli_scope *scope, fkli_thread *own)
     fkli_store_relaxed_u32(&scope->flags, 0);
     fkli_lock_init(&scope->lock);
     scope->own = own;
+    scope->tracer = NULL;
     scope->helpers = NULL;
 }
 
@@ -176,14 +177,37 @@ fkl_err fkli_wait_cancelled(fkli_thread *thread)
     return FKL_EINTR;
 }
 
+static void trace_wait(fkli_thread *thread, fkl_time since, fkl_time until, const char *where)
+{
+    fkli_trace_event event = {.kind = FKLI_TRACE_WAIT, .at = since, .until = until, .what = where};
+    event.thread = thread->serial;
+    if (thread->name)
+        fkli_trace_name(&event.where, thread->name);
+    fkli_trace_add(thread->scope->tracer, &event);
+}
+
+// Relaxed: one writer, and readers want no more than a snapshot.
+static void count_wait(fkli_thread *thread, fkl_time since, const char *where)
+{
+    fkl_time until = fkli_clock_now();
+    uint64_t waited = fkli_load_relaxed_u64(&thread->waited) + (uint64_t)(until - since);
+    fkli_store_relaxed_u64(&thread->waited, waited);
+    fkli_store_relaxed_u64(&thread->waiting, 0);
+    if (thread->scope && thread->scope->tracer && fkli_trace_on(thread->scope->tracer))
+        trace_wait(thread, since, until, where);
+}
+
 fkl_err fkli_wait_park(fkli_thread *thread, fkl_time deadline, const char *where)
 {
     if (thread->must_not_wait)
         return FKL_EPOOLED;
     // Relaxed: the text is static, and a snapshot is all that a reader gets.
+    fkl_time since = fkli_clock_now();
+    fkli_store_relaxed_u64(&thread->waiting, (uint64_t)since);
     fkli_store_relaxed_ptr(&thread->where, (void *)(uintptr_t)where);
     fkli_park_result result = fkli_park(&thread->parker, deadline);
     fkli_store_relaxed_ptr(&thread->where, NULL);
+    count_wait(thread, since, where);
     if (result == FKLI_PARK_TIMEOUT)
         return FKL_ETIMEDOUT;
     return result == FKLI_PARK_SIGNAL ? FKL_EINTR : FKL_OK;

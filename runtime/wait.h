@@ -14,6 +14,7 @@
 #include <forkless/actor.h>
 
 #include "platform/platform.h"
+#include "trace.h"
 
 typedef struct fkli_thread fkli_thread;
 
@@ -27,6 +28,7 @@ typedef struct fkli_scope {
     fkli_atomic_u32 flags;
     fkli_lock lock;
     fkli_thread *own;     // constant; NULL: no thread is the scope's own
+    fkli_tracer *tracer;  // constant; NULL: waits are not traced
     fkli_thread *helpers; // guarded by lock
 } fkli_scope;
 
@@ -35,6 +37,10 @@ struct fkli_thread {
     fkli_atomic_u32 pins;  // wakers that still use this record
     fkli_atomic_ptr where; // static text while it waits, else NULL; read by anybody
     uint64_t serial;       // never used twice
+    const char *name;      // constant while it runs for actors; for the trace, or NULL
+    // Nanoseconds; written by the thread, read by anybody:
+    fkli_atomic_u64 waited;  // in waits that are over
+    fkli_atomic_u64 waiting; // when the present one began, 0 for none
     // The thread's own:
     fkl_actor *actor;  // on whose behalf it runs, or NULL
     fkli_scope *scope; // that actor's scope, or NULL

@@ -29,6 +29,7 @@
 #include <forkless/codec.h>
 #include <forkless/error.h>
 #include <forkless/message.h>
+#include <forkless/observe.h>
 #include <forkless/runtime.h>
 #include <forkless/sync.h>
 
