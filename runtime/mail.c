@@ -5,6 +5,8 @@
 // The consumer announces that it sleeps (BLOCKED in the mailbox), and the push that takes the
 // announcement away unparks it; every other push costs no wake-up.
 
+#include "mail.h"
+
 #include "actor.h"
 #include "monitor.h"
 
@@ -14,12 +16,14 @@ static uint64_t trace_number(const fkl_msg *msg)
     return (uint64_t)(uintptr_t)msg;
 }
 
-fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
+static void set_sender(fkl_msg *msg)
 {
     fkl_actor *self = fkl_self();
     msg->sender = self ? self->id : FKL_NOBODY;
-    if (self)
-        fkli_actor_trace(self, FKLI_TRACE_SEND, to->id, trace_number(msg), NULL);
+}
+
+fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg)
+{
     switch (fkli_mailbox_push(&to->mailbox, msg)) {
     case FKLI_PUSHED:
         return FKL_OK;
@@ -33,15 +37,38 @@ fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
     return FKL_ENOACTOR;
 }
 
+fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
+{
+    fkl_actor *self = fkl_self();
+    set_sender(msg);
+    if (self)
+        fkli_actor_trace(self, FKLI_TRACE_SEND, to->id, trace_number(msg), NULL);
+    return fkli_actor_post(to, msg);
+}
+
+static fkl_err refuse_unknown(fkl_runtime *runtime, fkl_actor_id to, const fkl_msg *msg)
+{
+    fkli_add_relaxed_u64(&runtime->unknown, 1); // a count; it orders nothing
+    fkli_dead_letter(&runtime->dead_letters, msg, to, FKL_DEAD_NO_ACTOR);
+    return FKL_ENOACTOR;
+}
+
+fkl_err fkli_post(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
+{
+    fkl_actor *actor = fkli_registry_find(runtime, to);
+    if (!actor)
+        return refuse_unknown(runtime, to, msg);
+    fkl_err err = fkli_actor_post(actor, msg);
+    fkl_actor_release(actor);
+    return err;
+}
+
 fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
 {
     fkl_actor *actor = fkli_registry_find(runtime, to);
     if (!actor) {
-        fkl_actor *self = fkl_self();
-        msg->sender = self ? self->id : FKL_NOBODY;
-        fkli_add_relaxed_u64(&runtime->unknown, 1); // a count; it orders nothing
-        fkli_dead_letter(&runtime->dead_letters, msg, to, FKL_DEAD_NO_ACTOR);
-        return FKL_ENOACTOR;
+        set_sender(msg);
+        return refuse_unknown(runtime, to, msg);
     }
     fkl_err err = fkl_actor_send(actor, msg);
     fkl_actor_release(actor);

@@ -39,6 +39,7 @@ struct fkl_runtime {
     fkli_timers *timers;
     fkli_dead_letters dead_letters;
     fkli_tracer tracer;
+    struct fkli_delayed *delayed; // delayed.h
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start

@@ -4,6 +4,7 @@
 // user's threads; shutdown must not run in an actor of the same runtime.
 
 #include "actor.h"
+#include "delayed.h"
 #include "registry.h"
 
 #include <string.h>
@@ -14,6 +15,21 @@ static bool is_complete(const fkl_allocator *allocator)
 {
     int given = !!allocator->allocate + !!allocator->resize + !!allocator->release;
     return given == 0 || given == 3;
+}
+
+// What destroy_parts() frees. What has not been made is NULL.
+static fkl_err create_parts(fkl_runtime *runtime)
+{
+    fkl_err err = fkli_timers_create(&runtime->allocator, &runtime->timers);
+    if (!err)
+        err = fkli_delayed_create(&runtime->allocator, &runtime->delayed);
+    return err;
+}
+
+static void destroy_parts(fkl_runtime *runtime)
+{
+    fkli_delayed_destroy(runtime->delayed);
+    fkli_timers_destroy(runtime->timers);
 }
 
 fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
@@ -34,8 +50,9 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     runtime->allocator = filled.allocator;
     runtime->config = filled;
     runtime->log = (fkli_log_sink){filled.log, filled.log_ctx};
-    fkl_err err = fkli_timers_create(&runtime->allocator, &runtime->timers);
+    fkl_err err = create_parts(runtime);
     if (err) {
+        destroy_parts(runtime);
         fkli_free(&filled.allocator, runtime, sizeof *runtime);
         return err;
     }
@@ -111,7 +128,7 @@ fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
     fkli_lock_give(&runtime->lock);
     if (!idle || !fkli_timers_are_stopped(runtime->timers))
         return FKL_EDEADLK;
-    fkli_timers_destroy(runtime->timers);
+    destroy_parts(runtime);
     fkli_registry_release(runtime);
     return FKL_OK;
 }

@@ -12,6 +12,7 @@
 //   monitor    a request to be told when another actor ends
 //   orphan     an actor whose exit is published while its thread still runs
 //   stop       a request that makes all of an actor's waits return FKL_ESTOPPED
+//   timer      a message that will be sent at its time, once or repeatedly
 //
 // Threads: every function may be called from any thread unless its comment says otherwise.
 // Fork: a child of fork() has none of the actors; it may only exec or _exit.
@@ -32,5 +33,6 @@
 #include <forkless/observe.h>
 #include <forkless/runtime.h>
 #include <forkless/sync.h>
+#include <forkless/timer.h>
 
 #endif

@@ -64,13 +64,14 @@ typedef struct fkl_runtime_config {
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_create(const fkl_runtime_config *config,
                                                   fkl_runtime **out);
 
-// Refuses new actors, asks every actor to stop, and waits until all threads have ended.
+// Refuses new actors, asks every actor to stop, and waits until all threads have ended; that of the
+// timers last, and what they still had to send is destroyed.
 // Threads: any outside the runtime's actors. Blocks: until the deadline. Errors: FKL_ETIMEDOUT when
 // actors still run (fkl_runtime_running() names them; call again to go on waiting); FKL_EDEADLK
-// from an actor of this runtime; FKL_EINTR.
+// from an actor or the timer thread of this runtime; FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline);
 
-// Frees a runtime whose shutdown succeeded, and one that never had an actor. Errors: FKL_EDEADLK
+// Frees a runtime whose shutdown succeeded, and one that never had a thread. Errors: FKL_EDEADLK
 // when threads of it still run: then nothing is freed.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_destroy(fkl_runtime *runtime);
 
