@@ -24,7 +24,7 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations man deps demo test test-runtime test-mutants test-python \
-  test-ansible sim asan tsan lint format bench install clean help
+  test-ansible sim asan tsan lint format bench bench-runtime install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -80,9 +80,9 @@ UNIT := $(call built,tests/runtime/test_*.c)
 SIM := $(call built,tests/sim/*.c)
 STRESS := $(call built,tests/stress/*.c)
 EXAMPLES := $(call built,docs/examples/*.c)
-BENCHES := $(call built,bench/runtime/*.c)
+BENCH := $(OUT)/bench/runtime/forkless/forkless
 
-programs: all $(UNIT) $(STRESS) $(EXAMPLES) ## build the C tests, stress programs and examples
+programs: all $(UNIT) $(STRESS) $(EXAMPLES) $(BENCH) ## build the C tests, stress programs and examples
 
 simulations: $(SIM)
 
@@ -124,8 +124,10 @@ $(STRESS): %: %.o $(OUT)/libforkless.a
 $(SIM): %: %.o $(OUT)/tests/support/sim.o $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
 
-$(EXAMPLES) $(BENCHES): %: %.o $(OUT)/libforkless.so
-	$(call say,LD) $(LINK) $< -L$(OUT) -lforkless -Wl,-rpath,'$(CURDIR)/$(OUT)' -o $@
+$(BENCH): $(addsuffix .o,$(call built,bench/runtime/forkless/*.c))
+$(EXAMPLES): %: %.o
+$(EXAMPLES) $(BENCH): $(OUT)/libforkless.so
+	$(call say,LD) $(LINK) $(filter %.o,$^) -L$(OUT) -lforkless -Wl,-rpath,'$(CURDIR)/$(OUT)' -o $@
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
 
@@ -184,9 +186,15 @@ format: ## format the sources as lint wants them
 	@bash .ci/deps.sh lint
 	@bash .ci/lint.sh --fix
 
-bench: all $(BENCHES) ## run the benchmarks
+bench: all ## run the benchmarks of the Python binding
 	@bash .ci/deps.sh packages newest
-	@bash .ci/bench.sh $(BENCHES)
+	@bash .ci/bench.sh
+
+bench-runtime: ## C actors beside Erlang, CAF and Go (ARGS="--only counting --repeat 3")
+	@bash .ci/deps.sh packages bench
+	+@$(MAKE) --no-print-directory $(BENCH)
+	+@$(MAKE) --no-print-directory -k -f bench/runtime/peers.mk
+	@.venv/bench/bin/python bench/runtime/run.py $(ARGS)
 
 man: ## the manual pages of the C library, made from its headers, in build/man/man3
 	@rm -rf build/man

@@ -1,17 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# bench.sh PROGRAM...
-#
-# Runs the C benchmarks that it is given, then every program among bench/*.py (some are helpers) on
-# the newest CPython. Figures mean something only beside others from the same machine and run.
+# Runs every program among bench/*.py (some are helpers) on the newest CPython. Figures mean
+# something only beside others from the same machine and run.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-for program; do
-    echo "== ${program#build/plain/}"
-    "$program"
-done
 grep -l '__main__' bench/*.py | while read -r program; do
     echo "== $program"
     .venv/newest/bin/python "$program" </dev/null

@@ -9,6 +9,7 @@
 #   newest, 2.14   .venv/newest: the newest CPython found and the newest ansible-core for it;
 #                  .venv/2.14: CPython 3.11 and ansible-core 2.14; both with forkless installed
 #   asan           .venv/asan: the newest CPython, forkless built with the address sanitizer
+#   bench          Erlang, CAF and Go, and .venv/bench, for make bench-runtime
 #   lint           .venv/lint: formatters and checkers; groff and man
 #   all            newest, 2.14, and .venv/py3.X for every other CPython found
 set -euo pipefail
@@ -26,6 +27,7 @@ die() {
 readonly DEBIAN=(gcc libc6-dev make 'pkgconf|pkg-config' libck-dev 'libmsgpack-c-dev|libmsgpack-dev'
     libcriterion-dev python3 python3-dev python3-venv)
 readonly DEBIAN_CLANG=('clang-14|clang' 'libclang-rt-14-dev|libclang-rt-dev' g++)
+readonly DEBIAN_BENCH=(g++ erlang-base libcaf-dev)
 
 apt() {
     local command=(apt-get "$@")
@@ -162,6 +164,15 @@ asan() {
         LDFLAGS='-fsanitize=address,undefined' binding asan
 }
 
+# Peers that cannot be installed are left out of the comparison.
+bench() {
+    if command -v apt-get >/dev/null; then
+        debian_packages "${DEBIAN_BENCH[@]}"
+        command -v go >/dev/null || debian_packages golang-go
+    fi
+    environment bench "$(python_of)" bench/runtime/requirements.txt
+}
+
 lint() {
     if command -v apt-get >/dev/null; then debian_packages groff-base man-db; fi
     environment lint "$(python_of)" tests/python/requirements-lint.txt
@@ -190,7 +201,7 @@ if command -v flock >/dev/null; then
 fi
 for what; do
     case $what in
-    packages | clang | newest | asan | lint | all) "$what" ;;
+    packages | clang | newest | asan | bench | lint | all) "$what" ;;
     2.14) ansible_2_14 ;;
     *) die "what is '$what'?" ;;
     esac

@@ -105,6 +105,17 @@ examples() {
     done
 }
 
+benchmarks() {
+    local python
+    python=$(bash .ci/find-python.sh .venv/pythons | awk -F'\t' '{print $2; exit}')
+    echo "== bench/runtime ($variant)"
+    if run "$python" bench/runtime/run.py --smoke --with "$1" --variant "$variant"; then
+        record bench/runtime 1 0
+    else
+        record bench/runtime 0 1
+    fi
+}
+
 same_output() { [[ ! -f $1.expected ]] || diff -u "$1.expected" "$out/$1.out"; }
 
 shopt -s nullglob
