@@ -16,8 +16,7 @@
 
 // Making and freeing.
 
-// A zeroed block of `size` bytes that begins with an actor, with the name behind them.
-static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size)
+fkl_actor *fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size)
 {
     const char *name = options && options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
@@ -42,7 +41,7 @@ static fkl_actor *create(fkl_runtime *runtime, const fkl_spawn_options *options,
 static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_options *options,
                                       fkl_actor_fn fn, void *arg)
 {
-    fkl_actor *actor = create(runtime, options, sizeof(fkli_threaded));
+    fkl_actor *actor = fkli_actor_create(runtime, options, sizeof(fkli_threaded));
     if (!actor)
         return NULL;
     fkli_threaded *threaded = (fkli_threaded *)actor;
@@ -55,14 +54,15 @@ static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_opti
     return threaded;
 }
 
-static void destroy(fkl_actor *actor)
+void fkli_actor_destroy(fkl_actor *actor)
 {
     fkli_exit_fini(actor);
     fkli_lock_fini(&actor->lock);
     fkli_event_fini(&actor->ended);
     fkli_event_fini(&actor->exited);
     fkli_scope_fini(&actor->scope);
-    fkli_thread_fini(&((fkli_threaded *)actor)->thread);
+    if (!actor->pooled)
+        fkli_thread_fini(&((fkli_threaded *)actor)->thread);
     fkli_free(&actor->runtime->allocator, actor, actor->size);
 }
 
@@ -93,8 +93,13 @@ static void retire_counters_locked(fkl_runtime *runtime, const fkl_actor *actor)
     runtime->retired.dropped += fkli_load_relaxed_u64(&mailbox->dropped);
 }
 
-// Enters the actor into the runtime, with `refs` references.
-static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
+static fkl_actor_id spawner_id(void)
+{
+    const fkl_actor *self = fkl_self();
+    return self ? self->id : FKL_NOBODY;
+}
+
+fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
 {
     fkli_lock_take(&runtime->lock);
     fkl_err err = FKL_OK;
@@ -112,11 +117,12 @@ static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
         ++runtime->retired.spawned;
     }
     fkli_lock_give(&runtime->lock);
+    if (!err)
+        fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
     return err;
 }
 
-// The last thing that an actor's thread does with the runtime.
-static void count_thread_out(fkl_runtime *runtime, bool was_started)
+void fkli_actor_count_out(fkl_runtime *runtime, bool was_started)
 {
     fkli_lock_take(&runtime->lock);
     if (!was_started)
@@ -148,7 +154,7 @@ void fkl_actor_release(fkl_actor *actor)
     retire_counters_locked(runtime, actor);
     fkli_registry_remove_locked(runtime, actor->slot, actor->id);
     fkli_lock_give(&runtime->lock);
-    destroy(actor);
+    fkli_actor_destroy(actor);
     fkli_registry_release(runtime);
 }
 
@@ -182,7 +188,7 @@ static void finish(fkli_threaded *threaded, bool returned)
     fkli_event_wake(&actor->ended);
     fkli_thread_disown(&threaded->thread);
     fkl_actor_release(actor);
-    count_thread_out(runtime, true);
+    fkli_actor_count_out(runtime, true);
 }
 
 // The thread was ended from outside (pthread_exit) instead of returning.
@@ -208,12 +214,6 @@ static void run_actor(void *arg)
     finish(threaded, true);
 }
 
-static fkl_actor_id spawner_id(void)
-{
-    const fkl_actor *self = fkl_self();
-    return self ? self->id : FKL_NOBODY;
-}
-
 fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
                   void *arg, fkl_actor **out)
 {
@@ -223,16 +223,15 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
     if (!threaded)
         return FKL_ENOMEM;
     fkl_actor *actor = &threaded->actor;
-    fkl_err err = enlist(runtime, actor, out ? 2 : 1);
+    fkl_err err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
     if (err) {
-        destroy(actor);
+        fkli_actor_destroy(actor);
         return err;
     }
     size_t stack_size =
         options && options->stack_size ? options->stack_size : runtime->config.stack_size;
     const char *name = actor->name[0] ? actor->name : NULL;
     threaded->start = (fkli_start){run_actor, threaded, name};
-    fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
     err = fkli_thread_start(&threaded->start, stack_size);
     if (err) {
         // Its id may have been found already, so it dies like any other actor.
@@ -242,7 +241,7 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
         if (out)
             fkl_actor_release(actor);
         fkl_actor_release(actor);
-        count_thread_out(runtime, false);
+        fkli_actor_count_out(runtime, false);
         return err;
     }
     if (out)
@@ -286,6 +285,8 @@ fkl_runtime *fkl_actor_runtime(const fkl_actor *actor)
 
 const char *fkli_actor_where(const fkl_actor *actor)
 {
+    if (actor->pooled)
+        return fkli_task_where(&((const fkli_pooled *)actor)->task);
     const char *where = fkli_load_relaxed_ptr(&((const fkli_threaded *)actor)->thread.where);
     return where ? where : "running";
 }
@@ -322,7 +323,8 @@ void fkl_actor_leave(fkl_actor *previous)
 
 void fkli_actor_request_stop(fkl_actor *actor)
 {
-    fkli_scope_stop(&actor->scope);
+    if (fkli_scope_stop(&actor->scope) && actor->pooled)
+        fkli_actor_wake(actor);
 }
 
 void fkl_actor_stop(fkl_actor *actor)

@@ -2,15 +2,18 @@
 //
 // The inside of an actor. actor.c starts and ends it, mail.c sends and receives, exit.c publishes
 // how it ended, monitor.c tells others. What all actors have is struct fkl_actor; a thread actor,
-// which has a thread of its own, embeds it in struct fkli_threaded.
+// which has a thread of its own, embeds it in struct fkli_threaded, a pooled actor in struct
+// fkli_pooled.
 #ifndef FKLI_ACTOR_H
 #define FKLI_ACTOR_H
 
 #include <forkless/actor.h>
+#include <forkless/pooled.h>
 
 #include "blob.h"
 #include "mailbox.h"
 #include "registry.h"
+#include "scheduler.h"
 #include "wait.h"
 
 typedef struct fkli_monitor fkli_monitor; // monitor.h
@@ -24,6 +27,7 @@ struct fkl_actor {
     char *name;  // behind the struct, or ""
     size_t size; // of the block
     fkl_time spawned_at;
+    bool pooled; // which of the structs below it is in
     fkli_scope scope;
     fkli_event exited; // set once `exit` is published
     fkli_event ended;  // set once its code runs no more: the thread's end
@@ -56,6 +60,18 @@ typedef struct fkli_threaded {
     fkli_thread thread;
 } fkli_threaded;
 
+typedef struct fkli_pooled {
+    fkl_actor actor; // first
+    fkli_task task;
+    // Those of the turn:
+    fkl_behaviour behaviour;
+    void *state;
+    fkli_atomic_u64 turns; // begun; read by anybody
+    uint64_t holder; // constant: owns the mutexes that the actor takes
+    bool started;
+    bool finished;
+} fkli_pooled;
+
 // The actor whose own thread this is and on whose behalf it runs now, or NULL.
 fkl_actor *fkli_actor_own(void);
 
@@ -63,8 +79,22 @@ fkl_actor *fkli_actor_own(void);
 // any that has a reference; also under locks, for it takes none that others hold for long.
 static inline void fkli_actor_wake(fkl_actor *actor)
 {
-    fkli_unpark(&((fkli_threaded *)actor)->thread.parker);
+    if (actor->pooled)
+        fkli_task_ready(actor->runtime->pool, &((fkli_pooled *)actor)->task);
+    else
+        fkli_unpark(&((fkli_threaded *)actor)->thread.parker);
 }
+
+// A zeroed block of `size` bytes that begins with an actor, with the name behind them. NULL when
+// there is no memory.
+fkl_actor *fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size);
+// Frees an actor that nobody has a reference to.
+void fkli_actor_destroy(fkl_actor *actor);
+// Enters the actor into the runtime, with `refs` references. Errors: FKL_ESHUTDOWN, FKL_ELIMIT,
+// FKL_ENOMEM.
+FKL_MUST_CHECK fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs);
+// The last thing that an actor does with the runtime. `was_started`: not after a failed start.
+void fkli_actor_count_out(fkl_runtime *runtime, bool was_started);
 
 // Asks it to stop and wakes it. Threads: any that has a reference, or the runtime's lock.
 void fkli_actor_request_stop(fkl_actor *actor);
@@ -83,7 +113,7 @@ static inline void fkli_actor_trace(const fkl_actor *actor, fkli_trace_kind kind
 
 // What it does now, for fkl_runtime_running(): a static text. Threads: any, as above.
 const char *fkli_actor_where(const fkl_actor *actor);
-// How long it has waited until `now`, in nanoseconds. Threads: any, as above.
+// How long a thread actor has waited until `now`, in nanoseconds. Threads: any, as above.
 int64_t fkli_actor_waited(const fkl_actor *actor, fkl_time now);
 
 #endif

@@ -36,6 +36,12 @@ static void describe(const fkl_actor *actor, fkl_time now, fkl_actor_stats *out)
     out->dead_lettered = fkli_load_relaxed_u64(&mailbox->refused);
     out->dropped = fkli_load_relaxed_u64(&mailbox->dropped);
     out->age = end_of_age(actor, now) - actor->spawned_at;
+    out->pooled = actor->pooled;
+    if (actor->pooled) {
+        // The times of its turns are not taken: that would cost more than most turns do.
+        out->turns = fkli_load_relaxed_u64(&((const fkli_pooled *)actor)->turns);
+        return;
+    }
     out->waiting = fkli_actor_waited(actor, now);
     if (out->waiting > out->age) // the two were not read in one instant
         out->waiting = out->age;

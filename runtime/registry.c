@@ -67,6 +67,7 @@ void fkli_registry_release(fkl_runtime *runtime)
     if (fkli_sub_acq_rel_u64(&runtime->refs, 1) != 1)
         return;
     fkl_allocator allocator = runtime->allocator;
+    fkli_scheduler_destroy(runtime->pool);
     for (unsigned chunk = 0; chunk < FKLI_CHUNKS; ++chunk)
         fkli_free(&allocator, fkli_load_relaxed_ptr(&runtime->chunks[chunk]), chunk_bytes(chunk));
     fkli_tracer_fini(&runtime->tracer);

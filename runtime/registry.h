@@ -17,6 +17,7 @@
 #include "log.h"
 #include "memory.h"
 #include "platform/platform.h"
+#include "scheduler.h"
 #include "timer.h"
 #include "trace.h"
 #include "wait.h"
@@ -40,6 +41,7 @@ struct fkl_runtime {
     fkli_dead_letters dead_letters;
     fkli_tracer tracer;
     struct fkli_delayed *delayed; // delayed.h
+    fkli_scheduler *pool; // of pooled actors; freed last, for who wakes one may still be in it
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start

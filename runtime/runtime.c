@@ -5,6 +5,7 @@
 
 #include "actor.h"
 #include "delayed.h"
+#include "pooled.h"
 #include "registry.h"
 
 #include <string.h>
@@ -23,6 +24,8 @@ static fkl_err create_parts(fkl_runtime *runtime)
     fkl_err err = fkli_timers_create(&runtime->allocator, &runtime->timers);
     if (!err)
         err = fkli_delayed_create(&runtime->allocator, &runtime->delayed);
+    if (!err)
+        err = fkli_pool_create(runtime); // last: fkli_registry_release() frees it
     return err;
 }
 
@@ -109,11 +112,14 @@ static fkl_err await_idle(fkl_runtime *runtime, fkl_time deadline)
 fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
 {
     fkl_actor *self = fkl_self();
-    if ((self && self->runtime == runtime) || fkli_timers_is_current(runtime->timers))
+    if ((self && self->runtime == runtime) || fkli_timers_is_current(runtime->timers) ||
+        fkli_scheduler_is_current(runtime->pool))
         return FKL_EDEADLK;
     stop_all(runtime);
     fkl_err err = await_idle(runtime, deadline);
-    // The timers last, for actors that wind up may still need them.
+    // Workers and timers last, for actors that wind up still need them.
+    if (!err)
+        err = fkli_scheduler_stop(runtime->pool, deadline);
     return err ? err : fkli_timers_stop(runtime->timers, deadline);
 }
 
@@ -126,7 +132,8 @@ fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
     if (idle)
         runtime->stopping = true;
     fkli_lock_give(&runtime->lock);
-    if (!idle || !fkli_timers_are_stopped(runtime->timers))
+    if (!idle || !fkli_timers_are_stopped(runtime->timers) ||
+        !fkli_scheduler_is_stopped(runtime->pool))
         return FKL_EDEADLK;
     destroy_parts(runtime);
     fkli_registry_release(runtime);

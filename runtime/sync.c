@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Public semaphores and mutexes: reference-counted objects around a credit. Any thread runs this. A
-// mutex is a credit of one unit plus the serial number of the thread that holds it.
+// mutex is a credit of one unit plus the number of the thread or pooled actor that holds it.
 
 #include <forkless/sync.h>
 
@@ -79,8 +79,8 @@ struct fkl_mutex {
     fkli_atomic_u32 refs;
     bool recursive; // constant
     fkli_credit credit;
-    // The serial of the thread that holds it, 0 for none. Relaxed everywhere: a thread compares it
-    // only with its own number, which nobody else writes.
+    // The number of who holds it (fkli_thread.holder), 0 for none. Relaxed everywhere: a thread
+    // compares it only with its own number, which nobody else writes.
     fkli_atomic_u64 owner;
     uint32_t depth; // the owner's
 };
@@ -118,7 +118,7 @@ void fkl_mutex_release(fkl_mutex *mutex)
 
 static bool is_owner(const fkl_mutex *mutex, const fkli_thread *thread)
 {
-    return thread && fkli_load_relaxed_u64(&mutex->owner) == thread->serial;
+    return thread && fkli_load_relaxed_u64(&mutex->owner) == thread->holder;
 }
 
 static fkl_err take_again(fkl_mutex *mutex)
@@ -133,7 +133,7 @@ static fkl_err take_again(fkl_mutex *mutex)
 
 static void become_owner(fkl_mutex *mutex, const fkli_thread *thread)
 {
-    fkli_store_relaxed_u64(&mutex->owner, thread->serial);
+    fkli_store_relaxed_u64(&mutex->owner, thread->holder);
     mutex->depth = 1;
 }
 

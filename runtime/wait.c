@@ -26,8 +26,14 @@ void fkli_thread_init(fkli_thread *thread, fkl_actor *actor, fkli_scope *scope)
     thread->scope = scope;
     thread->own = actor;
     thread->own_scope = scope;
-    // Relaxed: only that no number comes twice matters.
-    thread->serial = fkli_add_relaxed_u64(&last_serial, 1) + 1;
+    thread->serial = fkli_thread_new_serial();
+    thread->holder = thread->serial;
+}
+
+// Relaxed: only that no number comes twice matters.
+uint64_t fkli_thread_new_serial(void)
+{
+    return fkli_add_relaxed_u64(&last_serial, 1) + 1;
 }
 
 void fkli_thread_fini(fkli_thread *thread)

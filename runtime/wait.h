@@ -37,6 +37,7 @@ struct fkli_thread {
     fkli_atomic_u32 pins;  // wakers that still use this record
     fkli_atomic_ptr where; // static text while it waits, else NULL; read by anybody
     uint64_t serial;       // never used twice
+    uint64_t holder;       // owns the mutexes taken now: `serial`, or a pooled actor's number
     const char *name;      // constant while it runs for actors; for the trace, or NULL
     // Nanoseconds; written by the thread, read by anybody:
     fkli_atomic_u64 waited;  // in waits that are over
@@ -48,8 +49,9 @@ struct fkli_thread {
     // for a worker of the pool during a turn, else NULL.
     fkl_actor *own;
     fkli_scope *own_scope;
-    bool must_not_wait; // a worker in a turn
-    bool pins_outlive;  // no hook at the thread's end: every wait sees its pins off
+    bool must_not_wait;         // a worker in a turn
+    struct fkli_worker *worker; // the worker of a scheduler that this thread is, or NULL
+    bool pins_outlive;          // no hook at the thread's end: every wait sees its pins off
     // Guarded by the lock of the scope whose helper it is:
     fkli_thread *next_helper;
     fkli_thread *previous_helper;
@@ -63,6 +65,8 @@ fkli_thread *fkli_thread_peek(void);
 // Makes `thread` the record of the calling thread, which was started for a scope of its own.
 // `at_exit(arg)` runs if the thread ends without fkli_thread_disown().
 void fkli_thread_init(fkli_thread *thread, fkl_actor *actor, fkli_scope *scope);
+// A serial number that nobody has had.
+uint64_t fkli_thread_new_serial(void);
 void fkli_thread_adopt(fkli_thread *thread, void (*at_exit)(void *arg), void *arg);
 // Ends that; returns when no waker uses the record any more. fkli_thread_fini() may follow
 // anywhere.

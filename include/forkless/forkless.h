@@ -11,6 +11,7 @@
 //   mailbox    the queue of one actor; only its own thread receives from it
 //   monitor    a request to be told when another actor ends
 //   orphan     an actor whose exit is published while its thread still runs
+//   pooled     an actor without a thread of its own: workers call its behaviour for each message
 //   stop       a request that makes all of an actor's waits return FKL_ESTOPPED
 //   timer      a message that will be sent at its time, once or repeatedly
 //
@@ -31,6 +32,7 @@
 #include <forkless/error.h>
 #include <forkless/message.h>
 #include <forkless/observe.h>
+#include <forkless/pooled.h>
 #include <forkless/runtime.h>
 #include <forkless/sync.h>
 #include <forkless/timer.h>

@@ -31,8 +31,9 @@ typedef struct fkl_actor_stats {
     uint64_t dropped;       // of these, what was discarded unread
     uint64_t turns;         // pooled: how often a worker ran it
     int64_t age;            // since it was spawned
-    int64_t waiting;        // in waits of the library, or without a message
-    int64_t running;        // the rest of its age; pooled: in turns
+    // Of pooled actors these are not measured, and 0:
+    int64_t waiting; // in waits of the library
+    int64_t running; // the rest of its age
 } fkl_actor_stats;
 
 // Errors: none; of a dead actor it says how it was at its end.

@@ -47,8 +47,12 @@ typedef struct fkl_runtime_config {
     uint32_t max_actors;
     // Bytes of stack for an actor whose spawn options do not say. Default: the system's default.
     size_t stack_size;
+    // Threads that run pooled actors (pooled.h), at most 1024; the first such actor starts them.
+    // Default: one for each processor that the process may use.
+    uint32_t pool_workers;
     // Run in an actor's thread before its function and after it (after its exit record is out). The
-    // second does not run when the function never returns (pthread_exit).
+    // second does not run when the function never returns (pthread_exit). Also run first and last
+    // in each worker of the pool, with FKL_NOBODY.
     void (*on_thread_start)(fkl_actor_id id, void *ctx);
     void (*on_thread_end)(fkl_actor_id id, void *ctx);
     void *hook_ctx;
@@ -79,7 +83,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_destroy(fkl_runtime *runtime);
 typedef struct fkl_running {
     fkl_actor_id id;
     char name[32];    // cut to fit, always terminated
-    const char *wait; // static text: where it waits ("receive", "semaphore", …) or "running"
+    const char *wait; // static text: where it waits ("receive", "semaphore", …) or "running"; a
+                      // pooled actor is "idle", "queued" or "running"
     bool orphan;      // its exit is published, its thread has not ended
 } fkl_running;
 

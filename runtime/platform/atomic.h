@@ -75,11 +75,14 @@
     } fkli_atomic_##suffix;                                                                        \
     FKLI_ATOMIC_LOAD(suffix, type, relaxed, __ATOMIC_RELAXED)                                      \
     FKLI_ATOMIC_LOAD(suffix, type, acquire, __ATOMIC_ACQUIRE)                                      \
+    FKLI_ATOMIC_LOAD(suffix, type, seq_cst, __ATOMIC_SEQ_CST)                                      \
     FKLI_ATOMIC_STORE(suffix, type, relaxed, __ATOMIC_RELAXED)                                     \
     FKLI_ATOMIC_STORE(suffix, type, release, __ATOMIC_RELEASE)                                     \
+    FKLI_ATOMIC_STORE(suffix, type, seq_cst, __ATOMIC_SEQ_CST)                                     \
     FKLI_ATOMIC_EXCHANGE(suffix, type, acquire, __ATOMIC_ACQUIRE)                                  \
     FKLI_ATOMIC_EXCHANGE(suffix, type, release, __ATOMIC_RELEASE)                                  \
     FKLI_ATOMIC_EXCHANGE(suffix, type, acq_rel, __ATOMIC_ACQ_REL)                                  \
+    FKLI_ATOMIC_EXCHANGE(suffix, type, seq_cst, __ATOMIC_SEQ_CST)                                  \
     FKLI_ATOMIC_CAS(suffix, type, relaxed, __ATOMIC_RELAXED, __ATOMIC_RELAXED)                     \
     FKLI_ATOMIC_CAS(suffix, type, acquire, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)                     \
     FKLI_ATOMIC_CAS(suffix, type, release, __ATOMIC_RELEASE, __ATOMIC_RELAXED)                     \
@@ -92,7 +95,9 @@
     FKLI_ATOMIC_FETCH(suffix, type, sub, relaxed, __ATOMIC_RELAXED)                                \
     FKLI_ATOMIC_FETCH(suffix, type, sub, release, __ATOMIC_RELEASE)                                \
     FKLI_ATOMIC_FETCH(suffix, type, sub, acq_rel, __ATOMIC_ACQ_REL)                                \
+    FKLI_ATOMIC_FETCH(suffix, type, add, seq_cst, __ATOMIC_SEQ_CST)                                \
     FKLI_ATOMIC_FETCH(suffix, type, or, release, __ATOMIC_RELEASE)                                 \
+    FKLI_ATOMIC_FETCH(suffix, type, or, acq_rel, __ATOMIC_ACQ_REL)                                 \
     FKLI_ATOMIC_FETCH(suffix, type, and, acquire, __ATOMIC_ACQUIRE)
 
 FKLI_ATOMIC_NUMBER(u32, uint32_t)

@@ -116,6 +116,9 @@ FKL_MUST_CHECK fkl_err fkli_thread_start(fkli_start *start, size_t stack_size);
 
 void fkli_thread_yield(void);
 
+// How many processors this process may use; at least 1.
+uint32_t fkli_cpu_count(void);
+
 // Runs `hook(arg)` when the calling thread ends, however it ends; one hook a thread, NULL takes it
 // back. Returns whether that could be arranged.
 bool fkli_thread_at_exit(void (*hook)(void *arg), void *arg);

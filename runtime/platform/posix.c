@@ -133,6 +133,17 @@ void fkli_thread_yield(void)
     sched_yield();
 }
 
+uint32_t fkli_cpu_count(void)
+{
+#if defined(__linux__)
+    cpu_set_t allowed; // fails on machines with more processors than the set has room for
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
+        return (uint32_t)CPU_COUNT(&allowed);
+#endif
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}
+
 // The hook at a thread's end.
 
 typedef struct exit_hook {

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Pooled actors: a task of the runtime's scheduler each, whose run is a turn. Spawning runs in any
+// thread, all else in workers.
+//
+// Between turns the inboxes are BLOCKED, so the push that replaces BLOCKED makes the task ready,
+// and only that one; in a turn they need not be, since the turn looks at them before it ends. Who
+// stops or kills an actor sets the flag in its scope, then makes the task ready. The scheduler sees
+// to it that turns do not overlap, and that one sees what the one before wrote.
+//
+// In a turn the worker's thread is the actor's own: its record says on whose behalf it runs, that
+// waits must fail (FKL_EPOOLED), and who owns the mutexes that it takes.
+
+#include "pooled.h"
+
+#include <forkless/pooled.h>
+
+#include "exit.h"
+
+enum { TURN_MESSAGES = 100 };
+
+static fkli_pooled *pooled_of(fkli_task *task)
+{
+    return (fkli_pooled *)(void *)((char *)task - offsetof(fkli_pooled, task));
+}
+
+// Turns.
+
+static void enter_turn(fkli_thread *thread, fkli_pooled *pooled)
+{
+    fkl_actor *actor = &pooled->actor;
+    thread->actor = actor;
+    thread->scope = &actor->scope;
+    thread->own = actor;
+    thread->own_scope = &actor->scope;
+    thread->must_not_wait = true;
+    thread->holder = pooled->holder;
+}
+
+static void leave_turn(fkli_thread *thread, fkl_actor *actor)
+{
+    if (thread->actor != actor)
+        fkl_actor_leave(actor); // the behaviour forgot to
+    thread->actor = NULL;
+    thread->scope = NULL;
+    thread->own = NULL;
+    thread->own_scope = NULL;
+    thread->must_not_wait = false;
+    thread->holder = thread->serial;
+}
+
+// Whether it has been asked to end, or its exit is out already.
+static bool shall_end(const fkl_actor *actor)
+{
+    return fkli_scope_has(&actor->scope, FKLI_SCOPE_STOP | FKLI_SCOPE_ENDED);
+}
+
+// The last turn. `finish` runs once, even if it ends the thread.
+static fkli_task_result end(fkli_thread *thread, fkli_pooled *pooled)
+{
+    fkl_actor *actor = &pooled->actor;
+    fkl_runtime *runtime = actor->runtime;
+    if (!pooled->finished) {
+        pooled->finished = true;
+        if (pooled->behaviour.finish)
+            pooled->behaviour.finish(actor, pooled->state);
+    }
+    fkli_exit_publish_return(actor);
+    fkli_mailbox_drain(&actor->mailbox);
+    fkli_event_set(&actor->ended);
+    fkli_event_wake(&actor->ended);
+    leave_turn(thread, actor);
+    fkl_actor_release(actor);
+    fkli_actor_count_out(runtime, true);
+    return FKLI_TASK_GONE;
+}
+
+typedef enum outcome { OUT_OF_MESSAGES, OUT_OF_TURN, AT_THE_END } outcome;
+
+static outcome handle_messages(fkli_pooled *pooled)
+{
+    fkl_actor *actor = &pooled->actor;
+    for (int handled = 0; handled < TURN_MESSAGES; ++handled) {
+        if (shall_end(actor))
+            return AT_THE_END;
+        fkl_msg *msg;
+        fkl_err err = fkl_try_receive(&msg);
+        if (err == FKL_EEMPTY)
+            return OUT_OF_MESSAGES;
+        if (err || pooled->behaviour.receive(actor, msg, pooled->state) == FKL_TURN_END)
+            return AT_THE_END;
+    }
+    return OUT_OF_TURN;
+}
+
+static fkli_task_result run_turn(fkli_task *task, void *ctx)
+{
+    (void)ctx;
+    fkli_pooled *pooled = pooled_of(task);
+    fkl_actor *actor = &pooled->actor;
+    fkli_thread *thread = fkli_thread_current();
+    enter_turn(thread, pooled);
+    fkli_store_relaxed_u64(&pooled->turns, fkli_load_relaxed_u64(&pooled->turns) + 1);
+    if (!pooled->started && !shall_end(actor)) {
+        pooled->started = true;
+        if (pooled->behaviour.start)
+            pooled->behaviour.start(actor, pooled->state);
+    }
+    outcome out = handle_messages(pooled);
+    if (out == AT_THE_END)
+        return end(thread, pooled);
+    leave_turn(thread, actor);
+    // The flags were looked at before; whoever sets one now makes the task ready after it.
+    return out == OUT_OF_MESSAGES && fkli_mailbox_block(&actor->mailbox) ? FKLI_TASK_IDLE
+                                                                         : FKLI_TASK_MORE;
+}
+
+// A behaviour has ended its worker's thread.
+static void abandon_turn(fkli_task *task, void *ctx)
+{
+    (void)ctx;
+    fkli_pooled *pooled = pooled_of(task);
+    fkl_actor *actor = &pooled->actor;
+    fkli_log(&actor->runtime->log, FKL_LOG_ERROR,
+             "the behaviour of actor %llx (%s) ended the thread that it ran in",
+             (unsigned long long)actor->id, actor->name);
+    end(fkli_thread_current(), pooled);
+}
+
+// The pool.
+
+static void begin_worker(void *ctx)
+{
+    const fkl_runtime *runtime = ctx;
+    if (runtime->config.on_thread_start)
+        runtime->config.on_thread_start(FKL_NOBODY, runtime->config.hook_ctx);
+}
+
+static void end_worker(void *ctx)
+{
+    const fkl_runtime *runtime = ctx;
+    if (runtime->config.on_thread_end)
+        runtime->config.on_thread_end(FKL_NOBODY, runtime->config.hook_ctx);
+}
+
+fkl_err fkli_pool_create(fkl_runtime *runtime)
+{
+    const fkl_runtime_config *config = &runtime->config;
+    fkli_scheduler_config pool = {
+        .workers = config->pool_workers ? config->pool_workers : fkli_cpu_count(),
+        .stack_size = config->stack_size,
+        .run = run_turn,
+        .abandon = abandon_turn,
+        .begin = begin_worker,
+        .end = end_worker,
+        .ctx = runtime,
+    };
+    if (pool.workers > FKLI_MAX_WORKERS)
+        pool.workers = FKLI_MAX_WORKERS;
+    return fkli_scheduler_create(&runtime->allocator, &pool, &runtime->pool);
+}
+
+fkl_err fkl_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options,
+                         const fkl_behaviour *behaviour, void *state, fkl_actor **out)
+{
+    if (!runtime || !behaviour || !behaviour->receive)
+        return FKL_EINVAL;
+    fkl_err err = fkli_scheduler_start(runtime->pool);
+    if (err)
+        return err;
+    fkl_actor *actor = fkli_actor_create(runtime, options, sizeof(fkli_pooled));
+    if (!actor)
+        return FKL_ENOMEM;
+    fkli_pooled *pooled = (fkli_pooled *)actor;
+    actor->pooled = true;
+    fkli_scope_init(&actor->scope, NULL);
+    actor->scope.tracer = &runtime->tracer;
+    fkli_task_init(&pooled->task);
+    pooled->behaviour = *behaviour;
+    pooled->state = state;
+    pooled->holder = fkli_thread_new_serial();
+    err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
+    if (err) {
+        fkli_actor_destroy(actor);
+        return err;
+    }
+    if (out)
+        *out = actor;
+    // Without a reference of the caller's it may be gone after this.
+    fkli_task_submit(runtime->pool, &pooled->task);
+    return FKL_OK;
+}
+
+fkl_err fkl_become(const fkl_behaviour *behaviour, void *state)
+{
+    if (!behaviour || !behaviour->receive)
+        return FKL_EINVAL;
+    fkl_actor *self = fkli_actor_own();
+    if (!self || !self->pooled)
+        return FKL_EPERM;
+    fkli_pooled *pooled = (fkli_pooled *)self;
+    pooled->behaviour = *behaviour;
+    pooled->state = state;
+    return FKL_OK;
+}

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Workers and the tasks that they run.
+#include "support/rig.h"
+
+#include "memory.h"
+#include "scheduler.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+// A task that counts its runs, and does something in each.
+struct job {
+    fkli_task task;
+    fkli_scheduler *scheduler;
+    fkli_task_result (*work)(struct job *job);
+    struct job *other;
+    rig_gate *gate;
+    long runs; // plain on purpose: the scheduler orders it
+    atomic_long done;
+    atomic_bool busy;
+    long limit;
+};
+
+static atomic_int overlaps;
+static atomic_int begun;
+static atomic_int ended;
+
+static fkli_task_result run(fkli_task *task, void *ctx)
+{
+    (void)ctx;
+    struct job *job = (struct job *)task;
+    if (atomic_exchange(&job->busy, true)) {
+        atomic_fetch_add(&overlaps, 1);
+    }
+    job->runs++;
+    fkli_task_result result = job->work ? job->work(job) : FKLI_TASK_IDLE;
+    atomic_store(&job->busy, false);
+    atomic_store(&job->done, job->runs);
+    return result;
+}
+
+static void begin(void *ctx)
+{
+    (void)ctx;
+    atomic_fetch_add(&begun, 1);
+}
+
+static void end(void *ctx)
+{
+    (void)ctx;
+    atomic_fetch_add(&ended, 1);
+}
+
+static void abandon(fkli_task *task, void *ctx)
+{
+    (void)ctx;
+    atomic_store(&((struct job *)task)->done, -1);
+}
+
+static fkli_scheduler *create(uint32_t workers)
+{
+    fkli_scheduler_config config = {
+        .workers = workers, .run = run, .begin = begin, .end = end, .abandon = abandon};
+    fkli_scheduler *scheduler = NULL;
+    atomic_store(&overlaps, 0);
+    atomic_store(&begun, 0);
+    atomic_store(&ended, 0);
+    assert_ok(fkli_scheduler_create(fkli_allocator_of(NULL), &config, &scheduler));
+    return scheduler;
+}
+
+static fkli_scheduler *start(uint32_t workers)
+{
+    fkli_scheduler *scheduler = create(workers);
+    assert_ok(fkli_scheduler_start(scheduler));
+    return scheduler;
+}
+
+static void finish(fkli_scheduler *scheduler)
+{
+    assert_ok(fkli_scheduler_stop(scheduler, SOON));
+    cr_assert(fkli_scheduler_is_stopped(scheduler));
+    fkli_scheduler_destroy(scheduler);
+    cr_assert_eq(atomic_load(&overlaps), 0, "a task ran twice at the same time");
+    cr_assert_eq(atomic_load(&begun), atomic_load(&ended));
+}
+
+static void init_job(struct job *job, fkli_scheduler *scheduler,
+                     fkli_task_result (*work)(struct job *job))
+{
+    memset(job, 0, sizeof *job);
+    fkli_task_init(&job->task);
+    job->scheduler = scheduler;
+    job->work = work;
+}
+
+static void submit(struct job *job)
+{
+    fkli_task_submit(job->scheduler, &job->task);
+}
+
+static void ready(struct job *job)
+{
+    fkli_task_ready(job->scheduler, &job->task);
+}
+
+static bool is_idle(const struct job *job)
+{
+    return strcmp(fkli_task_where(&job->task), "idle") == 0;
+}
+
+Test(scheduler, a_scheduler_that_never_starts_can_be_freed)
+{
+    fkli_scheduler *scheduler = create(3);
+    cr_assert(fkli_scheduler_is_stopped(scheduler));
+    assert_ok(fkli_scheduler_stop(scheduler, FKL_NO_WAIT));
+    assert_err(fkli_scheduler_start(scheduler), FKL_ESHUTDOWN);
+    fkli_scheduler_destroy(scheduler);
+    fkli_scheduler_destroy(NULL);
+}
+
+Test(scheduler, each_worker_begins_and_ends)
+{
+    fkli_scheduler *scheduler = start(5);
+    assert_ok(fkli_scheduler_start(scheduler));
+    assert_eventually(atomic_load(&begun) == 5);
+    cr_assert_not(fkli_scheduler_is_stopped(scheduler));
+    finish(scheduler);
+    cr_assert_eq(atomic_load(&ended), 5);
+}
+
+Test(scheduler, a_task_runs_each_time_it_is_made_ready)
+{
+    fkli_scheduler *scheduler = start(2);
+    struct job job;
+    init_job(&job, scheduler, NULL);
+    cr_assert_str_eq(fkli_task_where(&job.task), "queued");
+    submit(&job);
+    for (long runs = 1; runs < 1000; runs++) {
+        assert_eventually(atomic_load(&job.done) == runs && is_idle(&job));
+        ready(&job);
+    }
+    assert_eventually(atomic_load(&job.done) == 1000);
+    finish(scheduler);
+}
+
+static fkli_task_result pass_gate(struct job *job)
+{
+    rig_pass(job->gate);
+    return FKLI_TASK_IDLE;
+}
+
+Test(scheduler, what_is_made_ready_during_its_run_runs_once_more)
+{
+    fkli_scheduler *scheduler = start(2);
+    rig_gate gate = {0};
+    struct job job;
+    init_job(&job, scheduler, pass_gate);
+    job.gate = &gate;
+    submit(&job);
+    assert_eventually(atomic_load(&gate.arrived) == 1);
+    cr_assert_str_eq(fkli_task_where(&job.task), "running");
+    ready(&job);
+    ready(&job);
+    atomic_store(&gate.open, true);
+    assert_eventually(atomic_load(&job.done) == 2 && is_idle(&job));
+    finish(scheduler);
+    cr_assert_eq(job.runs, 2);
+}
+
+static fkli_task_result have_more(struct job *job)
+{
+    return job->runs < job->limit ? FKLI_TASK_MORE : FKLI_TASK_IDLE;
+}
+
+Test(scheduler, a_task_that_has_more_runs_again)
+{
+    fkli_scheduler *scheduler = start(1);
+    struct job job;
+    init_job(&job, scheduler, have_more);
+    job.limit = 1000;
+    submit(&job);
+    assert_eventually(atomic_load(&job.done) == 1000);
+    finish(scheduler);
+}
+
+static fkli_task_result have_more_for_ever(struct job *job)
+{
+    return job->gate && atomic_load(&job->gate->open) ? FKLI_TASK_IDLE : FKLI_TASK_MORE;
+}
+
+Test(scheduler, tasks_without_end_let_others_run)
+{
+    enum { GREEDY = 300 }; // more than a ring holds
+    fkli_scheduler *scheduler = start(1);
+    rig_gate gate = {0};
+    static struct job greedy[GREEDY];
+    struct job modest;
+    for (int i = 0; i < GREEDY; i++) {
+        init_job(&greedy[i], scheduler, have_more_for_ever);
+        greedy[i].gate = &gate;
+        submit(&greedy[i]);
+    }
+    init_job(&modest, scheduler, NULL);
+    submit(&modest);
+    for (long runs = 1; runs < 5; runs++) {
+        assert_eventually(atomic_load(&modest.done) == runs && is_idle(&modest));
+        ready(&modest);
+    }
+    for (int i = 0; i < GREEDY; i++) {
+        assert_eventually(atomic_load(&greedy[i].done) > 3);
+    }
+    atomic_store(&gate.open, true);
+    for (int i = 0; i < GREEDY; i++) {
+        assert_eventually(is_idle(&greedy[i]));
+    }
+    finish(scheduler);
+}
+
+static fkli_task_result pass_on(struct job *job)
+{
+    if (job->runs < job->limit) {
+        ready(job->other);
+    }
+    return FKLI_TASK_IDLE;
+}
+
+Test(scheduler, two_that_make_each_other_ready_let_others_run)
+{
+    fkli_scheduler *scheduler = start(1);
+    struct job pair[2];
+    struct job third;
+    for (int i = 0; i < 2; i++) {
+        init_job(&pair[i], scheduler, pass_on);
+        pair[i].other = &pair[1 - i];
+        pair[i].limit = LONG_MAX;
+    }
+    init_job(&third, scheduler, NULL);
+    submit(&pair[1]);
+    submit(&pair[0]);
+    submit(&third);
+    for (long runs = 1; runs < 5; runs++) {
+        assert_eventually(atomic_load(&third.done) == runs && is_idle(&third));
+        ready(&third);
+    }
+    finish(scheduler);
+}
+
+// Spins until the other has run, which it makes ready itself.
+static fkli_task_result wait_for_other(struct job *job)
+{
+    ready(job->other);
+    fkl_time limit = SOON;
+    while (atomic_load(&job->other->done) == 0 && fkl_now() < limit) {
+    }
+    return FKLI_TASK_IDLE;
+}
+
+Test(scheduler, a_long_run_does_not_hold_up_what_it_made_ready)
+{
+    for (uint32_t workers = 2; workers < 6; workers += 3) {
+        fkli_scheduler *scheduler = start(workers);
+        for (int round = 0; round < 10; round++) {
+            struct job job;
+            struct job other;
+            init_job(&job, scheduler, wait_for_other);
+            init_job(&other, scheduler, NULL);
+            job.other = &other;
+            submit(&other);
+            assert_eventually(is_idle(&other));
+            other.done = 0;
+            submit(&job);
+            assert_eventually(atomic_load(&job.done) == 1 && is_idle(&job) && is_idle(&other));
+            cr_assert_eq(other.runs, 2);
+        }
+        finish(scheduler);
+    }
+}
+
+Test(scheduler, a_long_run_does_not_hold_up_others_though_no_worker_is_idle)
+{
+    fkli_scheduler *scheduler = start(2);
+    rig_gate gate = {0};
+    struct job greedy;
+    struct job job;
+    struct job other;
+    init_job(&greedy, scheduler, have_more_for_ever);
+    greedy.gate = &gate;
+    init_job(&job, scheduler, wait_for_other);
+    init_job(&other, scheduler, NULL);
+    job.other = &other;
+    submit(&other);
+    assert_eventually(is_idle(&other));
+    atomic_store(&other.done, 0);
+    submit(&greedy);
+    submit(&job);
+    assert_eventually(atomic_load(&job.done) == 1 && is_idle(&job) && is_idle(&other));
+    atomic_store(&gate.open, true);
+    assert_eventually(is_idle(&greedy));
+    finish(scheduler);
+}
+
+static fkli_task_result end_thread(struct job *job)
+{
+    if (job->runs == 1) {
+        pthread_exit(NULL);
+    }
+    return FKLI_TASK_IDLE;
+}
+
+Test(scheduler, a_run_that_ends_its_thread_does_not_end_the_worker)
+{
+    enum { COUNT = 5 };
+    fkli_scheduler *scheduler = start(1);
+    struct job bad[COUNT];
+    struct job good;
+    for (int i = 0; i < COUNT; i++) {
+        init_job(&bad[i], scheduler, end_thread);
+        submit(&bad[i]);
+        assert_eventually(atomic_load(&bad[i].done) == -1);
+    }
+    init_job(&good, scheduler, NULL);
+    submit(&good);
+    assert_eventually(atomic_load(&good.done) == 1);
+    finish(scheduler);
+}
+
+Test(scheduler, fewer_workers_than_wanted_are_enough_but_none_is_not)
+{
+    fkli_scheduler *scheduler = create(3);
+    fkli_fault_thread_start(0, 1);
+    assert_err(fkli_scheduler_start(scheduler), FKL_ETHREAD);
+    fkli_fault_thread_start(2, 1);
+    assert_ok(fkli_scheduler_start(scheduler));
+    assert_eventually(atomic_load(&begun) == 2);
+    struct job job;
+    init_job(&job, scheduler, NULL);
+    submit(&job);
+    assert_eventually(atomic_load(&job.done) == 1);
+    finish(scheduler);
+    cr_assert_eq(atomic_load(&ended), 2);
+}
+
+Test(scheduler, without_memory_there_is_no_scheduler)
+{
+    for (long fail_at = 1; fail_at <= 2; fail_at++) {
+        rig_memory memory = {.fail_at = fail_at};
+        fkl_allocator allocator = rig_allocator(&memory);
+        fkli_scheduler_config config = {.workers = 2, .run = run};
+        fkli_scheduler *scheduler = NULL;
+        fkl_err err = fkli_scheduler_create(&allocator, &config, &scheduler);
+        if (!err) {
+            err = fkli_scheduler_start(scheduler);
+            assert_ok(fkli_scheduler_start(scheduler)); // there is some now
+            assert_ok(fkli_scheduler_stop(scheduler, SOON));
+            fkli_scheduler_destroy(scheduler);
+        }
+        assert_err(err, FKL_ENOMEM);
+        rig_assert_balanced(&memory);
+    }
+}
+
+Test(scheduler, a_stop_waits_for_a_run)
+{
+    fkli_scheduler *scheduler = start(2);
+    rig_gate gate = {0};
+    struct job job;
+    init_job(&job, scheduler, pass_gate);
+    job.gate = &gate;
+    submit(&job);
+    assert_eventually(atomic_load(&gate.arrived) == 1);
+    assert_err(fkli_scheduler_stop(scheduler, fkl_after_ms(1)), FKL_ETIMEDOUT);
+    cr_assert_not(fkli_scheduler_is_stopped(scheduler));
+    atomic_store(&gate.open, true);
+    finish(scheduler);
+    cr_assert_eq(job.runs, 1);
+}
