@@ -61,6 +61,7 @@ def contenders(variant: str) -> list[Contender]:
     basic = frozenset({"ping_pong", "fork_join_create"})
     return [
         Contender("thread", "forkless, thread actors", True, True, mine, (str(mine), "thread")),
+        Contender("pooled", "forkless, pooled actors", True, True, mine, (str(mine), "pooled")),
         Contender("erlang", "Erlang", False, True, BUILT / "erlang/savina.beam", erlang),
         Contender("caf", "CAF", False, True, caf, (str(caf),)),
         Contender("go", "Go", False, False, go, (str(go),)),

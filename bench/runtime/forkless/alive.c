@@ -24,17 +24,17 @@ struct crowd {
     kit_result result;
 };
 
-static kit_turn answer(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn answer(fkl_actor *self, fkl_msg *msg, void *state)
 {
     (void)self;
     (void)state;
     bool last = fkl_msg_tag(msg) == LAST;
     fkl_actor_id sender = fkl_msg_sender(msg);
     kit_send_id(sender, 0, kit_take(msg));
-    return last ? KIT_END : KIT_CONTINUE;
+    return last ? FKL_TURN_END : FKL_TURN_CONTINUE;
 }
 
-static const kit_behaviour answers = {.receive = answer};
+static const fkl_behaviour answers = {.receive = answer};
 
 static int64_t ask_all(const struct crowd *crowd, uint64_t kind)
 {

@@ -36,7 +36,7 @@ static void send_ping(struct worker *worker)
     kit_send(crowd->workers[chosen].actor, PING, ++worker->sent);
 }
 
-static kit_turn work(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn work(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct worker *worker = state;
     (void)self;
@@ -44,30 +44,30 @@ static kit_turn work(fkl_actor *self, fkl_msg *msg, void *state)
     fkl_actor_id sender = fkl_msg_sender(msg);
     int64_t value = kit_take(msg);
     if (kind == END)
-        return KIT_END;
+        return FKL_TURN_END;
     if (kind == PING) {
         worker->sum += value * worker->number;
         kit_send_id(sender, PONG, value);
-        return KIT_CONTINUE;
+        return FKL_TURN_CONTINUE;
     }
     worker->sum += value;
     if (value < worker->crowd->pings)
         send_ping(worker);
     else
         kit_send(worker->crowd->sink, DONE, 0);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static kit_turn wait_for_all(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn wait_for_all(fkl_actor *self, fkl_msg *msg, void *state)
 {
     int64_t *left = state;
     (void)self;
     fkl_msg_destroy(msg);
-    return --*left ? KIT_CONTINUE : KIT_END;
+    return --*left ? FKL_TURN_CONTINUE : FKL_TURN_END;
 }
 
-static const kit_behaviour works = {.receive = work};
-static const kit_behaviour waits_for_all = {.receive = wait_for_all};
+static const fkl_behaviour works = {.receive = work};
+static const fkl_behaviour waits_for_all = {.receive = wait_for_all};
 
 kit_result run_big(const int64_t *params)
 {

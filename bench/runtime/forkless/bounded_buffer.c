@@ -62,27 +62,27 @@ static int64_t get(struct ring *ring)
     return value;
 }
 
-static kit_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct producer *producer = state;
     (void)self;
     fkl_msg_destroy(msg);
     kit_send(producer->manager, ITEM, producer->next);
-    return producer->next++ < producer->last ? KIT_CONTINUE : KIT_END;
+    return producer->next++ < producer->last ? FKL_TURN_CONTINUE : FKL_TURN_END;
 }
 
-static kit_turn consume(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn consume(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct consumer *consumer = state;
     (void)self;
     if (fkl_msg_tag(msg) == END) {
         fkl_msg_destroy(msg);
-        return KIT_END;
+        return FKL_TURN_END;
     }
     fkl_actor_id manager = fkl_msg_sender(msg);
     consumer->sum += kit_take(msg);
     kit_send_id(manager, FREE, 0);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
 static void on_item(struct manager *manager, fkl_actor_id producer, int64_t item)
@@ -111,7 +111,7 @@ static void on_free(struct manager *manager, fkl_actor_id consumer)
         kit_send_id((fkl_actor_id)get(&manager->idle_producers), PRODUCE, 0);
 }
 
-static kit_turn manage(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn manage(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct manager *manager = state;
     (void)self;
@@ -123,15 +123,15 @@ static kit_turn manage(fkl_actor *self, fkl_msg *msg, void *state)
     else
         on_free(manager, sender);
     if (manager->left)
-        return KIT_CONTINUE;
+        return FKL_TURN_CONTINUE;
     while (manager->idle_consumers.len)
         kit_send_id((fkl_actor_id)get(&manager->idle_consumers), END, 0);
-    return KIT_END;
+    return FKL_TURN_END;
 }
 
-static const kit_behaviour produces = {.receive = produce};
-static const kit_behaviour consumes = {.receive = consume};
-static const kit_behaviour manages = {.receive = manage};
+static const fkl_behaviour produces = {.receive = produce};
+static const fkl_behaviour consumes = {.receive = consume};
+static const fkl_behaviour manages = {.receive = manage};
 
 kit_result run_bounded_buffer(const int64_t *params)
 {

@@ -52,7 +52,7 @@ static void ask(struct creature *creature)
     kit_check(fkl_actor_send(creature->mall, make_request(creature->colour, FKL_NOBODY)), "asking");
 }
 
-static kit_turn live(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn live(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct creature *creature = state;
     (void)self;
@@ -72,21 +72,21 @@ static kit_turn live(fkl_actor *self, fkl_msg *msg, void *state)
     case EXIT:
         kit_send_id(fkl_msg_sender(msg), COUNT, creature->meetings);
         fkl_msg_destroy(msg);
-        return KIT_END;
+        return FKL_TURN_END;
     default:
         fkl_msg_destroy(msg);
     }
     ask(creature);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static kit_turn bring_together(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn bring_together(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct mall *mall = state;
     (void)self;
     if (fkl_msg_tag(msg) == COUNT) {
         mall->sum += kit_take(msg);
-        return --mall->creatures ? KIT_CONTINUE : KIT_END;
+        return --mall->creatures ? FKL_TURN_CONTINUE : FKL_TURN_END;
     }
     struct request request;
     fkl_actor_id who = fkl_msg_sender(msg);
@@ -102,11 +102,11 @@ static kit_turn bring_together(fkl_actor *self, fkl_msg *msg, void *state)
         mall->waiting = FKL_NOBODY;
         --mall->left;
     }
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static const kit_behaviour lives = {.receive = live};
-static const kit_behaviour brings_together = {.receive = bring_together};
+static const fkl_behaviour lives = {.receive = live};
+static const fkl_behaviour brings_together = {.receive = bring_together};
 
 kit_result run_chameneos(const int64_t *params)
 {

@@ -13,35 +13,35 @@ struct producer {
     int64_t result;
 };
 
-static kit_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct producer *producer = state;
     (void)self;
     bool start = fkl_msg_tag(msg) == START;
     producer->result = kit_take(msg);
     if (!start)
-        return KIT_END;
+        return FKL_TURN_END;
     for (int64_t i = 1; i <= producer->messages; ++i)
         kit_send(producer->counter, INCREMENT, i);
     kit_send(producer->counter, RETRIEVE, 0);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static kit_turn count(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn count(fkl_actor *self, fkl_msg *msg, void *state)
 {
     int64_t *sum = state;
     (void)self;
     if (fkl_msg_tag(msg) == INCREMENT) {
         *sum += kit_take(msg);
-        return KIT_CONTINUE;
+        return FKL_TURN_CONTINUE;
     }
     kit_send_id(fkl_msg_sender(msg), RESULT, *sum);
     fkl_msg_destroy(msg);
-    return KIT_END;
+    return FKL_TURN_END;
 }
 
-static const kit_behaviour produces = {.receive = produce};
-static const kit_behaviour counts = {.receive = count};
+static const fkl_behaviour produces = {.receive = produce};
+static const fkl_behaviour counts = {.receive = count};
 
 kit_result run_counting(const int64_t *params)
 {

@@ -11,24 +11,24 @@ struct collector {
     int64_t sum;
 };
 
-static kit_turn collect(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn collect(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct collector *collector = state;
     (void)self;
     collector->sum += kit_take(msg);
-    return --collector->left ? KIT_CONTINUE : KIT_END;
+    return --collector->left ? FKL_TURN_CONTINUE : FKL_TURN_END;
 }
 
-static kit_turn pass_on(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn pass_on(fkl_actor *self, fkl_msg *msg, void *state)
 {
     const struct collector *collector = state;
     (void)self;
     kit_send(collector->actor, 0, kit_take(msg));
-    return KIT_END;
+    return FKL_TURN_END;
 }
 
-static const kit_behaviour collects = {.receive = collect};
-static const kit_behaviour passes_on = {.receive = pass_on};
+static const fkl_behaviour collects = {.receive = collect};
+static const fkl_behaviour passes_on = {.receive = pass_on};
 
 kit_result run_fork_join_create(const int64_t *params)
 {

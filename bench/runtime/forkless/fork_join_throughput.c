@@ -14,15 +14,15 @@ struct worker {
     int64_t sum;
 };
 
-static kit_turn work(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn work(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct worker *worker = state;
     (void)self;
     worker->sum += kit_take(msg);
-    return --worker->left ? KIT_CONTINUE : KIT_END;
+    return --worker->left ? FKL_TURN_CONTINUE : FKL_TURN_END;
 }
 
-static const kit_behaviour works = {.receive = work};
+static const fkl_behaviour works = {.receive = work};
 
 kit_result run_fork_join_throughput(const int64_t *params)
 {

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 fkl_runtime *kit_runtime;
+static bool pooled; // constant while a program runs
 
 static const struct entry {
     const char *name;
@@ -59,20 +60,22 @@ void *kit_alloc(int64_t count, size_t size)
 
 static void receive_in_thread(fkl_actor *self, void *state)
 {
-    const kit_behaviour *behaviour = fkl_actor_data(self);
+    const fkl_behaviour *behaviour = fkl_actor_data(self);
     fkl_msg *msg;
     do {
         kit_check(fkl_receive_until(FKL_FOREVER, &msg), "receiving");
-    } while (behaviour->receive(self, msg, state) == KIT_CONTINUE);
+    } while (behaviour->receive(self, msg, state) == FKL_TURN_CONTINUE);
 }
 
-fkl_err kit_try_spawn(const kit_behaviour *behaviour, void *state, fkl_actor **out)
+fkl_err kit_try_spawn(const fkl_behaviour *behaviour, void *state, fkl_actor **out)
 {
+    if (pooled)
+        return fkl_spawn_pooled(kit_runtime, NULL, behaviour, state, out);
     fkl_spawn_options options = {.data = (void *)(uintptr_t)behaviour};
     return fkl_spawn(kit_runtime, &options, receive_in_thread, state, out);
 }
 
-fkl_actor *kit_spawn(const kit_behaviour *behaviour, void *state)
+fkl_actor *kit_spawn(const fkl_behaviour *behaviour, void *state)
 {
     fkl_actor *actor;
     kit_check(kit_try_spawn(behaviour, state, &actor), "spawning");
@@ -120,8 +123,9 @@ static void warm_up(const struct entry *entry, const int64_t *params)
 
 int main(int argc, char **argv)
 {
-    if (argc < 4 || strcmp(argv[1], "thread") != 0)
-        kit_fail("usage: forkless thread NAME PARAMETER...");
+    pooled = argc > 1 && strcmp(argv[1], "pooled") == 0;
+    if (argc < 4 || (!pooled && strcmp(argv[1], "thread") != 0))
+        kit_fail("usage: forkless thread|pooled NAME PARAMETER...");
     const struct entry *entry = entry_of(argv[2]);
     int64_t params[KIT_MAX_PARAMS] = {0};
     if (argc != 3 + entry->params)

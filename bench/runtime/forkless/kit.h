@@ -8,12 +8,6 @@
 
 #include <forkless/forkless.h>
 
-typedef enum kit_turn { KIT_CONTINUE, KIT_END } kit_turn;
-
-typedef struct kit_behaviour {
-    kit_turn (*receive)(fkl_actor *self, fkl_msg *msg, void *state); // owns `msg`
-} kit_behaviour;
-
 // What a program reports, after it has run with `params`, which end with the number of messages.
 typedef struct kit_result {
     fkl_time ns;
@@ -49,8 +43,8 @@ void kit_fail(const char *what);
 void *kit_alloc(int64_t count, size_t size);
 
 // Starts an actor of the flavour that was asked for. Ownership: a reference for the caller.
-fkl_actor *kit_spawn(const kit_behaviour *behaviour, void *state);
-FKL_MUST_CHECK fkl_err kit_try_spawn(const kit_behaviour *behaviour, void *state, fkl_actor **out);
+fkl_actor *kit_spawn(const fkl_behaviour *behaviour, void *state);
+FKL_MUST_CHECK fkl_err kit_try_spawn(const fkl_behaviour *behaviour, void *state, fkl_actor **out);
 // Waits for its end and releases it.
 void kit_join(fkl_actor *actor);
 

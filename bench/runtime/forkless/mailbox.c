@@ -15,15 +15,15 @@ struct sink {
     int64_t sum;
 };
 
-static kit_turn take(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn take(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct sink *sink = state;
     (void)self;
     sink->sum += kit_take(msg);
-    return --sink->left ? KIT_CONTINUE : KIT_END;
+    return --sink->left ? FKL_TURN_CONTINUE : FKL_TURN_END;
 }
 
-static const kit_behaviour takes = {.receive = take};
+static const fkl_behaviour takes = {.receive = take};
 
 static void *produce(void *arg)
 {

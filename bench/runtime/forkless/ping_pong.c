@@ -13,7 +13,7 @@ struct player {
     int64_t sum;
 };
 
-static kit_turn ping(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn ping(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct player *player = state;
     (void)self;
@@ -21,27 +21,27 @@ static kit_turn ping(fkl_actor *self, fkl_msg *msg, void *state)
     player->sum += value;
     if (value == player->last) {
         kit_send(player->other, END, 0);
-        return KIT_END;
+        return FKL_TURN_END;
     }
     kit_send(player->other, PING, value + 1);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static kit_turn pong(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn pong(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct player *player = state;
     (void)self;
     bool end = fkl_msg_tag(msg) == END;
     int64_t value = kit_take(msg);
     if (end)
-        return KIT_END;
+        return FKL_TURN_END;
     player->sum += value;
     kit_send(player->other, PONG, value);
-    return KIT_CONTINUE;
+    return FKL_TURN_CONTINUE;
 }
 
-static const kit_behaviour pings = {.receive = ping};
-static const kit_behaviour pongs = {.receive = pong};
+static const fkl_behaviour pings = {.receive = ping};
+static const fkl_behaviour pongs = {.receive = pong};
 
 kit_result run_ping_pong(const int64_t *params)
 {

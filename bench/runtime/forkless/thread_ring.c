@@ -16,7 +16,7 @@ struct member {
     int64_t sum;
 };
 
-static kit_turn pass(fkl_actor *self, fkl_msg *msg, void *state)
+static fkl_turn pass(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct member *member = state;
     (void)self;
@@ -25,18 +25,18 @@ static kit_turn pass(fkl_actor *self, fkl_msg *msg, void *state)
     if (end) { // its value says how many are behind
         if (value > 0)
             kit_send(member->next, END, value - 1);
-        return KIT_END;
+        return FKL_TURN_END;
     }
     member->sum += value;
     if (value > 0) {
         kit_send(member->next, TOKEN, value - 1);
-        return KIT_CONTINUE;
+        return FKL_TURN_CONTINUE;
     }
     kit_send(member->next, END, member->members - 2);
-    return KIT_END;
+    return FKL_TURN_END;
 }
 
-static const kit_behaviour passes = {.receive = pass};
+static const fkl_behaviour passes = {.receive = pass};
 
 kit_result run_thread_ring(const int64_t *params)
 {
