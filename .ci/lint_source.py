@@ -16,7 +16,7 @@ MAX_FUNCTION_LINES = 60
 
 # Libraries that only some files may include, by the start of the header's name.
 PRIVATE_LIBRARIES = {
-    "ck_": {"mailbox"},
+    "ck_": {"inbox"},
     "msgpack": {"codec", "packer"},
 }
 

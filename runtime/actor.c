@@ -16,13 +16,30 @@
 
 // Making and freeing.
 
-fkl_actor *fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size)
+static fkl_err create_bound(fkl_runtime *runtime, const fkl_spawn_options *options,
+                            fkli_bound **out)
+{
+    *out = NULL;
+    if (!options || options->mailbox_capacity == 0)
+        return FKL_OK;
+    return fkli_bound_create(&runtime->allocator, options->mailbox_capacity, options->mailbox_full,
+                             out);
+}
+
+fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size,
+                          fkl_actor **out)
 {
     const char *name = options && options->name ? options->name : "";
     size_t name_size = strlen(name) + 1;
+    fkli_bound *bound;
+    fkl_err err = create_bound(runtime, options, &bound);
+    if (err)
+        return err;
     fkl_actor *actor = fkli_alloc_zeroed(&runtime->allocator, size + name_size);
-    if (!actor)
-        return NULL;
+    if (!actor) {
+        fkli_bound_destroy(&runtime->allocator, bound);
+        return FKL_ENOMEM;
+    }
     actor->size = size + name_size;
     actor->name = (char *)actor + size;
     memcpy(actor->name, name, name_size);
@@ -34,16 +51,18 @@ fkl_actor *fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *opti
     fkli_event_init(&actor->exited);
     fkli_event_init(&actor->ended);
     fkli_lock_init(&actor->lock);
-    fkli_mailbox_init(&actor->mailbox);
-    return actor;
+    fkli_mailbox_init(&actor->mailbox, bound);
+    *out = actor;
+    return FKL_OK;
 }
 
-static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_options *options,
-                                      fkl_actor_fn fn, void *arg)
+static fkl_err create_threaded(fkl_runtime *runtime, const fkl_spawn_options *options,
+                               fkl_actor_fn fn, void *arg, fkli_threaded **out)
 {
-    fkl_actor *actor = fkli_actor_create(runtime, options, sizeof(fkli_threaded));
-    if (!actor)
-        return NULL;
+    fkl_actor *actor;
+    fkl_err err = fkli_actor_create(runtime, options, sizeof(fkli_threaded), &actor);
+    if (err)
+        return err;
     fkli_threaded *threaded = (fkli_threaded *)actor;
     threaded->fn = fn;
     threaded->arg = arg;
@@ -51,12 +70,14 @@ static fkli_threaded *create_threaded(fkl_runtime *runtime, const fkl_spawn_opti
     fkli_scope_init(&actor->scope, &threaded->thread);
     actor->scope.tracer = &runtime->tracer;
     threaded->thread.name = actor->name;
-    return threaded;
+    *out = threaded;
+    return FKL_OK;
 }
 
 void fkli_actor_destroy(fkl_actor *actor)
 {
     fkli_exit_fini(actor);
+    fkli_mailbox_fini(&actor->mailbox, &actor->runtime->allocator);
     fkli_lock_fini(&actor->lock);
     fkli_event_fini(&actor->ended);
     fkli_event_fini(&actor->exited);
@@ -183,7 +204,7 @@ static void finish(fkli_threaded *threaded, bool returned)
     fkli_exit_publish_return(actor);
     if (returned && config->on_thread_end)
         config->on_thread_end(actor->id, config->hook_ctx);
-    fkli_mailbox_drain(&actor->mailbox);
+    fkli_mailbox_clear(&actor->mailbox);
     fkli_event_set(&actor->ended);
     fkli_event_wake(&actor->ended);
     fkli_thread_disown(&threaded->thread);
@@ -219,11 +240,12 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
 {
     if (!runtime || !fn)
         return FKL_EINVAL;
-    fkli_threaded *threaded = create_threaded(runtime, options, fn, arg);
-    if (!threaded)
-        return FKL_ENOMEM;
+    fkli_threaded *threaded;
+    fkl_err err = create_threaded(runtime, options, fn, arg, &threaded);
+    if (err)
+        return err;
     fkl_actor *actor = &threaded->actor;
-    fkl_err err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
+    err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
     if (err) {
         fkli_actor_destroy(actor);
         return err;
@@ -259,8 +281,7 @@ fkl_actor *fkl_self(void)
 
 fkl_actor *fkli_actor_own(void)
 {
-    fkli_thread *thread = fkli_thread_peek();
-    return thread && thread->actor == thread->own ? thread->own : NULL;
+    return fkli_actor_own_of(fkli_thread_peek());
 }
 
 fkl_actor_id fkl_actor_get_id(const fkl_actor *actor)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inside of an actor. actor.c starts and ends it, mail.c sends and receives, exit.c publishes
-// how it ended, monitor.c tells others. What all actors have is struct fkl_actor; a thread actor,
-// which has a thread of its own, embeds it in struct fkli_threaded, a pooled actor in struct
-// fkli_pooled.
+// The inside of an actor. actor.c starts and ends it, send.c and receive.c do its mail, exit.c
+// publishes how it ended, monitor.c tells others. What all actors have is struct fkl_actor; a
+// thread actor, which has a thread of its own, embeds it in struct fkli_threaded, a pooled actor in
+// struct fkli_pooled.
 #ifndef FKLI_ACTOR_H
 #define FKLI_ACTOR_H
 
@@ -72,7 +72,13 @@ typedef struct fkli_pooled {
     bool finished;
 } fkli_pooled;
 
-// The actor whose own thread this is and on whose behalf it runs now, or NULL.
+// The actor whose own thread this is and on whose behalf it runs now, or NULL; `thread` is the
+// record of the calling thread.
+static inline fkl_actor *fkli_actor_own_of(const fkli_thread *thread)
+{
+    return thread && thread->actor == thread->own ? thread->own : NULL;
+}
+
 fkl_actor *fkli_actor_own(void);
 
 // Makes an actor look again: at its mailbox, after a push that said so, and at its scope. Threads:
@@ -85,9 +91,10 @@ static inline void fkli_actor_wake(fkl_actor *actor)
         fkli_unpark(&((fkli_threaded *)actor)->thread.parker);
 }
 
-// A zeroed block of `size` bytes that begins with an actor, with the name behind them. NULL when
-// there is no memory.
-fkl_actor *fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options, size_t size);
+// A zeroed block of `size` bytes that begins with an actor, with the name behind them. Errors:
+// FKL_ENOMEM, FKL_EINVAL (the options).
+FKL_MUST_CHECK fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options,
+                                         size_t size, fkl_actor **out);
 // Frees an actor that nobody has a reference to.
 void fkli_actor_destroy(fkl_actor *actor);
 // Enters the actor into the runtime, with `refs` references. Errors: FKL_ESHUTDOWN, FKL_ELIMIT,

@@ -12,7 +12,7 @@
 #include <forkless/channel.h>
 
 #include "credit.h"
-#include "mailbox.h"
+#include "inbox.h"
 #include "memory.h"
 #include "wait.h"
 
@@ -65,7 +65,7 @@ void fkl_channel_release(fkl_channel *channel)
     if (!channel || fkli_sub_acq_rel_u32(&channel->refs, 1) != 1)
         return;
     fkli_fifo_append(&channel->fifo, fkli_inbox_close(&channel->inbox));
-    fkli_msg_destroy_chain(fkli_fifo_drain(&channel->fifo));
+    fkli_msg_destroy_chain(fkli_fifo_clear(&channel->fifo));
     fkli_credit_fini(&channel->places);
     fkli_lock_fini(&channel->lock);
     fkl_allocator allocator = channel->allocator;
@@ -104,6 +104,8 @@ static fkl_err push(fkl_channel *channel, fkl_msg *msg)
         wake_receiver(channel);
         return FKL_OK;
     case FKLI_PUSH_CLOSED:
+    case FKLI_PUSH_DRAINED: // no channel is drained
+    case FKLI_PUSH_FULL:
         break;
     }
     give_place(channel);

@@ -11,8 +11,8 @@
 
 #include "actor.h"
 #include "handles.h"
-#include "mail.h"
 #include "message.h"
+#include "send.h"
 #include "timer.h"
 
 struct fkli_delayed {

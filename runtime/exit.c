@@ -88,6 +88,7 @@ static bool publish(fkl_actor *actor, verdict how, int32_t code)
     fkli_actor_trace(actor, FKLI_TRACE_EXIT, 0, 0, reason_text(actor->exit.reason));
     fkli_actor_wake(actor); // a receive in the own thread ends, when a helper published
     fkli_event_wake(&actor->exited);
+    fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
     fkli_fd_close(fd);
     fkli_monitors_settle(actor);
     fkli_mailbox_drop(&actor->mailbox, left);

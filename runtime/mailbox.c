@@ -1,269 +1,176 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The inbox: a stack after ck_stack whose head word also carries the state (see mailbox.h), on CK's
-// atomic operations. The only file that uses Concurrency Kit. Producers are any threads; the
-// consumer is one thread at a time.
+// Mailboxes (see mailbox.h): pushing what the runtime sends, in any thread; popping and taking out,
+// in the consumer's; closing, in whichever ends the actor.
 //
-// Memory order. A push writes msg->next and the payload, then a release fence, then the exchange of
-// the head; the consumer takes the list and passes an acquire fence before it reads a message: the
-// pair in publish() and take_list(). Only the consumer removes from the stack, so a head that it
-// compares cannot have been popped and pushed again behind its back (no ABA).
+// The counters are relaxed: they order nothing. Each counts up before its message can be seen, so a
+// length computed from them is never negative once everything has settled.
 
 #include "mailbox.h"
 
-#include <ck_pr.h>
-
-// Addresses that no message has.
-static char blocked_mark;
-static char closed_mark;
-#define BLOCKED ((void *)&blocked_mark)
-#define CLOSED ((void *)&closed_mark)
-
-static void *load_top(const fkli_inbox *inbox)
+static void init_lane(fkli_lane *lane)
 {
-    FKLI_SCHED_POINT();
-    return ck_pr_load_ptr(&inbox->top);
+    fkli_fifo_init(&lane->fifo);
+    lane->marked = NULL;
 }
 
-static bool swap_top(fkli_inbox *inbox, void *expected, void *value, void **found)
-{
-    FKLI_SCHED_POINT();
-    return ck_pr_cas_ptr_value(&inbox->top, expected, value, found);
-}
-
-static bool is_list(const void *top)
-{
-    return top && top != BLOCKED && top != CLOSED;
-}
-
-void fkli_inbox_init(fkli_inbox *inbox)
-{
-    inbox->top = NULL;
-}
-
-void fkli_fifo_init(fkli_fifo *fifo)
-{
-    fifo->first = NULL;
-    fifo->last = NULL;
-}
-
-// The release half of the pair.
-static bool publish(fkli_inbox *inbox, void *expected, fkl_msg *msg, void **found)
-{
-    ck_pr_fence_release();
-    return swap_top(inbox, expected, msg, found);
-}
-
-fkli_push fkli_inbox_push(fkli_inbox *inbox, fkl_msg *msg)
-{
-    void *top = load_top(inbox);
-    for (;;) {
-        if (top == CLOSED)
-            return FKLI_PUSH_CLOSED;
-        msg->next = is_list(top) ? top : NULL;
-        void *seen = top;
-        if (publish(inbox, top, msg, &top))
-            return seen == BLOCKED ? FKLI_PUSHED_WAKE : FKLI_PUSHED;
-    }
-}
-
-// Relaxed is enough: an answer of "no" may be out of date anyhow, and after "yes" nothing is read
-// that the closer wrote.
-bool fkli_inbox_is_closed(const fkli_inbox *inbox)
-{
-    return load_top(inbox) == CLOSED;
-}
-
-static fkl_msg *reverse(fkl_msg *newest)
-{
-    fkl_msg *oldest = NULL;
-    while (newest) {
-        fkl_msg *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    return oldest;
-}
-
-// The acquire half of the pair. Takes the list, newest first, and leaves NULL; BLOCKED and CLOSED
-// stay as they are.
-static fkl_msg *take_list(fkli_inbox *inbox)
-{
-    void *top = load_top(inbox);
-    while (is_list(top)) {
-        if (swap_top(inbox, top, NULL, &top)) {
-            ck_pr_fence_acquire();
-            return top;
-        }
-    }
-    return NULL;
-}
-
-static void refill(fkli_inbox *inbox, fkli_fifo *fifo)
-{
-    fkl_msg *newest = take_list(inbox);
-    if (!newest)
-        return;
-    fkl_msg *oldest = reverse(newest);
-    if (fifo->first)
-        fifo->last->next = oldest;
-    else
-        fifo->first = oldest;
-    fifo->last = newest;
-}
-
-fkl_msg *fkli_inbox_pop(fkli_inbox *inbox, fkli_fifo *fifo)
-{
-    if (!fifo->first)
-        refill(inbox, fifo);
-    fkl_msg *msg = fifo->first;
-    if (!msg)
-        return NULL;
-    fifo->first = msg->next;
-    msg->next = NULL;
-    return msg;
-}
-
-bool fkli_inbox_has_some(const fkli_inbox *inbox, const fkli_fifo *fifo)
-{
-    return fifo->first || is_list(load_top(inbox));
-}
-
-bool fkli_inbox_block(fkli_inbox *inbox, const fkli_fifo *fifo)
-{
-    if (fifo->first)
-        return false;
-    void *top = load_top(inbox);
-    while (!top) {
-        if (swap_top(inbox, NULL, BLOCKED, &top))
-            return true;
-    }
-    return top == BLOCKED;
-}
-
-void fkli_inbox_unblock(fkli_inbox *inbox)
-{
-    void *found;
-    if (load_top(inbox) == BLOCKED)
-        swap_top(inbox, BLOCKED, NULL, &found);
-}
-
-fkl_msg *fkli_inbox_close(fkli_inbox *inbox)
-{
-    FKLI_SCHED_POINT();
-    void *top = ck_pr_fas_ptr(&inbox->top, CLOSED);
-    ck_pr_fence_acquire();
-    return is_list(top) ? reverse(top) : NULL;
-}
-
-void fkli_fifo_append(fkli_fifo *fifo, fkl_msg *chain)
-{
-    if (!chain)
-        return;
-    if (fifo->first)
-        fifo->last->next = chain;
-    else
-        fifo->first = chain;
-    while (chain->next)
-        chain = chain->next;
-    fifo->last = chain;
-}
-
-fkl_msg *fkli_fifo_drain(fkli_fifo *fifo)
-{
-    fkl_msg *chain = fifo->first;
-    fifo->first = NULL;
-    return chain;
-}
-
-bool fkli_inbox_remove(fkli_inbox *inbox, fkli_fifo *fifo, fkl_msg *msg)
-{
-    refill(inbox, fifo);
-    fkl_msg *before = NULL;
-    for (fkl_msg *at = fifo->first; at; before = at, at = at->next) {
-        if (at != msg)
-            continue;
-        if (before)
-            before->next = msg->next;
-        else
-            fifo->first = msg->next;
-        if (fifo->last == msg)
-            fifo->last = before;
-        msg->next = NULL;
-        return true;
-    }
-    return false;
-}
-
-// Mailbox.
-
-void fkli_mailbox_init(fkli_mailbox *mailbox)
+void fkli_mailbox_init(fkli_mailbox *mailbox, fkli_bound *bound)
 {
     fkli_inbox_init(&mailbox->user);
     fkli_inbox_init(&mailbox->system);
-    fkli_fifo_init(&mailbox->user_fifo);
-    fkli_fifo_init(&mailbox->system_fifo);
     fkli_store_relaxed_u64(&mailbox->sent, 0);
     fkli_store_relaxed_u64(&mailbox->refused, 0);
     fkli_store_relaxed_u64(&mailbox->system_len, 0);
-    fkli_store_relaxed_u64(&mailbox->handled, 0);
     fkli_store_relaxed_u64(&mailbox->dropped, 0);
+    fkli_store_relaxed_u64(&mailbox->handled, 0);
+    fkli_store_relaxed_u64(&mailbox->peak, 0);
+    init_lane(&mailbox->system_lane);
+    init_lane(&mailbox->user_lane);
+    mailbox->user_len = 0;
+    mailbox->batches = 0;
+    mailbox->mark = 0;
+    mailbox->replies_due = 0;
+    mailbox->matching = false;
+    mailbox->bound = bound;
+    mailbox->bounded = bound != NULL;
 }
 
-// The counters are relaxed: they order nothing. Each counts up before its message can be seen, so a
-// length computed from them is never negative once everything has settled.
+void fkli_mailbox_fini(fkli_mailbox *mailbox, const fkl_allocator *allocator)
+{
+    fkli_bound_destroy(allocator, mailbox->bound);
+}
+
+// Taking in.
+
+bool fkli_mailbox_take_system_locked(fkli_mailbox *mailbox)
+{
+    uint64_t batch = mailbox->batches + 1;
+    if (!fkli_inbox_take(&mailbox->system, &mailbox->system_lane.fifo, batch))
+        return false;
+    mailbox->batches = batch;
+    return true;
+}
+
+bool fkli_mailbox_take_user_locked(fkli_mailbox *mailbox)
+{
+    uint64_t batch = mailbox->batches + 1;
+    uint64_t count = fkli_inbox_take(&mailbox->user, &mailbox->user_lane.fifo, batch);
+    if (!count)
+        return false;
+    mailbox->batches = batch;
+    mailbox->user_len += count;
+    if (mailbox->user_len > fkli_load_relaxed_u64(&mailbox->peak))
+        fkli_store_relaxed_u64(&mailbox->peak, mailbox->user_len);
+    return true;
+}
+
+// Pushing.
+
+static fkli_push push_system(fkli_mailbox *mailbox, fkl_msg *msg)
+{
+    fkli_add_relaxed_u64(&mailbox->system_len, 1);
+    fkli_push pushed = fkli_inbox_push(&mailbox->system, msg);
+    if (pushed == FKLI_PUSH_CLOSED)
+        fkli_sub_relaxed_u64(&mailbox->system_len, 1);
+    return pushed;
+}
+
 fkli_push fkli_mailbox_push(fkli_mailbox *mailbox, fkl_msg *msg)
 {
-    if (msg->kind != FKL_MSG_USER) {
-        fkli_add_relaxed_u64(&mailbox->system_len, 1);
-        fkli_push pushed = fkli_inbox_push(&mailbox->system, msg);
-        if (pushed == FKLI_PUSH_CLOSED)
-            fkli_sub_relaxed_u64(&mailbox->system_len, 1);
-        return pushed;
-    }
+    if (fkli_msg_is_system(msg))
+        return push_system(mailbox, msg);
+    fkli_bound *bound = mailbox->bound;
+    if (bound)
+        fkli_add_relaxed_u64(&bound->exempt, 1);
     fkli_add_relaxed_u64(&mailbox->sent, 1);
-    fkli_push pushed = fkli_inbox_push(&mailbox->user, msg);
-    if (pushed == FKLI_PUSH_CLOSED)
-        fkli_add_relaxed_u64(&mailbox->refused, 1);
+    fkli_push pushed = fkli_inbox_push_exempt(&mailbox->user, msg);
+    if (pushed != FKLI_PUSH_CLOSED)
+        return pushed;
+    fkli_add_relaxed_u64(&mailbox->refused, 1);
+    if (bound)
+        fkli_sub_relaxed_u64(&bound->exempt, 1);
     return pushed;
+}
+
+// Receiving.
+
+static bool has_system(fkli_mailbox *mailbox)
+{
+    return mailbox->system_lane.fifo.first ||
+           (!fkli_inbox_is_idle(&mailbox->system) && fkli_mailbox_take_system_locked(mailbox));
+}
+
+static inline fkl_msg *pop(fkli_mailbox *mailbox)
+{
+    fkli_lane *lane = &mailbox->system_lane;
+    if (has_system(mailbox)) {
+        fkli_sub_relaxed_u64(&mailbox->system_len, 1);
+    } else {
+        lane = &mailbox->user_lane;
+        if (!lane->fifo.first && !fkli_mailbox_take_user_locked(mailbox))
+            return NULL;
+        fkli_mailbox_count_handled(mailbox);
+    }
+    fkl_msg *msg = fkli_fifo_pop(&lane->fifo);
+    if (lane->marked == msg)
+        lane->marked = NULL;
+    return msg;
+}
+
+static fkl_msg *pop_bounded(fkli_mailbox *mailbox)
+{
+    fkli_lock *lock = fkli_mailbox_lock(mailbox);
+    fkl_msg *msg = pop(mailbox);
+    if (msg && !fkli_msg_is_system(msg))
+        fkli_bound_leave(mailbox->bound, msg);
+    fkli_mailbox_unlock(lock);
+    return msg;
 }
 
 fkl_msg *fkli_mailbox_pop(fkli_mailbox *mailbox)
 {
-    fkl_msg *msg = fkli_inbox_pop(&mailbox->system, &mailbox->system_fifo);
-    if (msg) {
-        fkli_sub_relaxed_u64(&mailbox->system_len, 1);
-        return msg;
-    }
-    msg = fkli_inbox_pop(&mailbox->user, &mailbox->user_fifo);
-    if (msg) // one writer: no read-modify-write needed
-        fkli_store_relaxed_u64(&mailbox->handled, fkli_load_relaxed_u64(&mailbox->handled) + 1);
-    return msg;
+    return mailbox->bounded ? pop_bounded(mailbox) : pop(mailbox);
 }
 
-bool fkli_mailbox_block(fkli_mailbox *mailbox)
+void fkli_mailbox_uncount(fkli_mailbox *mailbox, const fkl_msg *msg)
 {
-    if (!fkli_inbox_block(&mailbox->system, &mailbox->system_fifo))
-        return false;
-    if (fkli_inbox_block(&mailbox->user, &mailbox->user_fifo))
-        return true;
-    fkli_inbox_unblock(&mailbox->system);
-    return false;
-}
-
-void fkli_mailbox_unblock(fkli_mailbox *mailbox)
-{
-    fkli_inbox_unblock(&mailbox->user);
-    fkli_inbox_unblock(&mailbox->system);
+    if (fkli_msg_is_system(msg))
+        return;
+    fkli_add_relaxed_u64(&mailbox->dropped, 1);
+    fkli_store_relaxed_u64(&mailbox->handled, fkli_load_relaxed_u64(&mailbox->handled) - 1);
 }
 
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg)
 {
-    bool removed = fkli_inbox_remove(&mailbox->system, &mailbox->system_fifo, msg);
-    if (removed)
+    if (mailbox->matching)
+        return false;
+    fkli_lane *lane = &mailbox->system_lane;
+    fkli_lock *lock = fkli_mailbox_lock(mailbox);
+    fkli_mailbox_take_system_locked(mailbox);
+    fkl_msg *before = NULL;
+    fkl_msg *at = lane->fifo.first;
+    for (; at && at != msg; at = at->next)
+        before = at;
+    if (at)
+        fkli_lane_remove(lane, before, at);
+    fkli_mailbox_unlock(lock);
+    if (at)
         fkli_sub_relaxed_u64(&mailbox->system_len, 1);
-    return removed;
+    return at != NULL;
+}
+
+// Ending.
+
+bool fkli_mailbox_drain(fkli_mailbox *mailbox)
+{
+    bool wake = fkli_inbox_drain(&mailbox->user);
+    fkli_mailbox_dismiss(mailbox);
+    return wake;
+}
+
+bool fkli_mailbox_is_drained(const fkli_mailbox *mailbox)
+{
+    return fkli_inbox_refusal(&mailbox->user) == FKLI_PUSH_DRAINED;
 }
 
 fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox)
@@ -279,32 +186,71 @@ fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox)
     return chain;
 }
 
+void fkli_mailbox_dismiss(fkli_mailbox *mailbox)
+{
+    if (mailbox->bound)
+        fkli_credit_close(&mailbox->bound->places);
+}
+
 void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain)
 {
     while (chain) {
         fkl_msg *next = chain->next;
-        if (chain->kind == FKL_MSG_USER)
-            fkli_add_relaxed_u64(&mailbox->dropped, 1);
-        else
+        if (fkli_msg_is_system(chain)) {
             fkli_sub_relaxed_u64(&mailbox->system_len, 1);
+        } else {
+            fkli_add_relaxed_u64(&mailbox->dropped, 1);
+            if (mailbox->bound)
+                fkli_bound_leave(mailbox->bound, chain);
+        }
         fkl_msg_destroy(chain);
         chain = next;
     }
 }
 
-void fkli_mailbox_drain(fkli_mailbox *mailbox)
+void fkli_mailbox_clear(fkli_mailbox *mailbox)
 {
-    fkli_mailbox_drop(mailbox, fkli_fifo_drain(&mailbox->user_fifo));
-    fkli_mailbox_drop(mailbox, fkli_fifo_drain(&mailbox->system_fifo));
+    fkli_lock *lock = fkli_mailbox_lock(mailbox);
+    fkl_msg *user = fkli_fifo_clear(&mailbox->user_lane.fifo);
+    fkl_msg *system = fkli_fifo_clear(&mailbox->system_lane.fifo);
+    mailbox->user_lane.marked = NULL;
+    mailbox->system_lane.marked = NULL;
+    mailbox->user_len = 0;
+    fkli_mailbox_unlock(lock);
+    fkli_mailbox_drop(mailbox, user);
+    fkli_mailbox_drop(mailbox, system);
+}
+
+// Looking.
+
+// What leaves is read before what enters, so that the difference cannot fall below 0 by a message
+// that passes through in between.
+static uint64_t unbounded_len(const fkli_mailbox *mailbox)
+{
+    uint64_t gone = fkli_load_acquire_u64(&mailbox->handled);
+    gone += fkli_load_acquire_u64(&mailbox->dropped) + fkli_load_acquire_u64(&mailbox->refused);
+    uint64_t sent = fkli_load_acquire_u64(&mailbox->sent);
+    return sent > gone ? sent - gone : 0;
+}
+
+// A bound tells how many places are taken in one word, so the answer is never beyond it.
+static uint64_t len_of(const fkli_mailbox *mailbox)
+{
+    const fkli_bound *bound = mailbox->bound;
+    if (!bound)
+        return unbounded_len(mailbox);
+    uint64_t taken = bound->capacity - fkli_credit_value(&bound->places);
+    return taken + fkli_load_relaxed_u64(&bound->exempt);
 }
 
 size_t fkli_mailbox_len(const fkli_mailbox *mailbox)
 {
-    // What leaves is read before what enters, so that the difference cannot fall below 0 by a
-    // message that passes through in between.
-    uint64_t gone = fkli_load_acquire_u64(&mailbox->handled);
-    gone += fkli_load_acquire_u64(&mailbox->dropped) + fkli_load_acquire_u64(&mailbox->refused);
-    uint64_t sent = fkli_load_acquire_u64(&mailbox->sent);
-    uint64_t waiting = sent > gone ? sent - gone : 0;
-    return (size_t)(waiting + fkli_load_relaxed_u64(&mailbox->system_len));
+    return (size_t)(len_of(mailbox) + fkli_load_relaxed_u64(&mailbox->system_len));
+}
+
+size_t fkli_mailbox_peak(const fkli_mailbox *mailbox)
+{
+    uint64_t seen = fkli_load_relaxed_u64(&mailbox->peak);
+    uint64_t now = len_of(mailbox);
+    return (size_t)(now > seen ? now : seen);
 }

@@ -1,102 +1,139 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Inboxes, and the mailbox of two inboxes that an actor has.
+// The mailbox of an actor: two inboxes, of system messages and of all others (user messages and
+// replies), each with a FIFO in which its consumer, the actor, keeps what it has taken in but not
+// received. mailbox.c pushes, pops and closes; bound.c sends where there may be a bound; scan.c
+// receives selectively.
 //
-// An inbox is a stack that any thread pushes to and one consumer empties at a stroke, reversing it
-// into a private FIFO. The stack's head word also carries the inbox's state:
-//
-//   NULL      nothing there, nobody sleeps
-//   a list    messages, newest first
-//   BLOCKED   nothing there, and the consumer sleeps or is about to: a push must wake it
-//   CLOSED    for ever: pushes are refused
-//
-// The consumer is one thread at a time: an actor's own thread, or the holder of a channel's lock.
-// Its FIFO is a separate struct, so that an owner can keep what producers write and what the
-// consumer writes on different cache lines. Nothing here wakes anybody; a push says whether its
-// caller must.
+// Messages that are taken in together are a batch, and batches are counted: a mark is the number of
+// a batch to come, so what arrived before it has a lower number. Of the latest mark the mailbox
+// also knows the place in either FIFO.
 #ifndef FKLI_MAILBOX_H
 #define FKLI_MAILBOX_H
 
-#include "message.h"
-#include "platform/atomic.h"
+#include "bound.h"
+#include "inbox.h"
 
-typedef struct fkli_inbox {
-    void *top; // written by producers and the consumer, atomically
-} fkli_inbox;
-
-// The consumer's alone.
-typedef struct fkli_fifo {
-    fkl_msg *first;
-    fkl_msg *last; // meaningful when `first` is not NULL
-} fkli_fifo;
-
-typedef enum fkli_push {
-    FKLI_PUSHED,      // done
-    FKLI_PUSHED_WAKE, // done, and the caller must wake the consumer
-    FKLI_PUSH_CLOSED  // refused; the message stays with the caller
-} fkli_push;
-
-void fkli_inbox_init(fkli_inbox *inbox);
-void fkli_fifo_init(fkli_fifo *fifo);
-
-// Threads: any.
-fkli_push fkli_inbox_push(fkli_inbox *inbox, fkl_msg *msg);
-bool fkli_inbox_is_closed(const fkli_inbox *inbox);
-
-// Takes the oldest message, NULL when there is none. Threads: the consumer.
-fkl_msg *fkli_inbox_pop(fkli_inbox *inbox, fkli_fifo *fifo);
-// Whether a pop would find a message. Threads: the consumer.
-bool fkli_inbox_has_some(const fkli_inbox *inbox, const fkli_fifo *fifo);
-
-// Announces that the consumer is about to sleep: true when the inbox is empty and the next push
-// will report FKLI_PUSHED_WAKE; false when there is a message or the inbox is closed. Threads: the
-// consumer.
-bool fkli_inbox_block(fkli_inbox *inbox, const fkli_fifo *fifo);
-// Takes the announcement back. Threads: the consumer.
-void fkli_inbox_unblock(fkli_inbox *inbox);
-
-// Closes, and returns what was on the stack, oldest first; the private FIFO is not touched.
-// Threads: any; the caller decides what happens to the messages.
-fkl_msg *fkli_inbox_close(fkli_inbox *inbox);
-// Puts a chain behind the private FIFO, takes the FIFO away. Threads: the consumer.
-void fkli_fifo_append(fkli_fifo *fifo, fkl_msg *chain);
-fkl_msg *fkli_fifo_drain(fkli_fifo *fifo);
-// Moves the stack's messages into the private FIFO and takes `msg` out if it is there; returns
-// whether it was. Threads: the consumer. Costs O(messages).
-bool fkli_inbox_remove(fkli_inbox *inbox, fkli_fifo *fifo, fkl_msg *msg);
-
-// Mailbox.
+// One of the two kinds of messages, as the consumer sees it.
+typedef struct fkli_lane {
+    fkli_fifo fifo;
+    fkl_msg *marked; // the last message there that arrived before the latest mark, or NULL
+} fkli_lane;
 
 typedef struct fkli_mailbox {
-    // Written by senders of user messages, and the counters are of those:
+    // Written by senders. The counters are of user messages and replies.
     fkli_inbox user;
     fkli_atomic_u64 sent; // accepted or refused
     fkli_atomic_u64 refused;
     // Rarely written:
-    fkli_atomic_u64 system_len; // system messages waiting; senders and consumer
-    fkli_atomic_u64 dropped;    // the consumer's and that of whoever closes
+    fkli_atomic_u64 system_len; // system messages that wait; senders and consumer
+    fkli_atomic_u64 dropped;    // by the consumer, senders, and whoever closes
+    fkli_bound *bound;          // constant; NULL: none
     char apart[FKLI_CACHE_LINE - 3 * sizeof(uint64_t)];
-    // Looked at by the consumer for each message, and written by it alone but for `system`:
+    // Looked at by the consumer for each message, and written by it alone, but for `system`, and
+    // unless the bound's lock guards it:
     fkli_inbox system; // is emptied first
-    fkli_fifo system_fifo;
-    fkli_fifo user_fifo;
+    fkli_lane system_lane;
+    fkli_lane user_lane;
     fkli_atomic_u64 handled; // read by anybody
+    uint64_t user_len;       // messages in the user lane
+    fkli_atomic_u64 peak;    // the most that were ever there; read by anybody
+    uint64_t batches;
+    fkl_mark mark;        // the latest
+    uint32_t replies_due; // that the actor asked for and has not received: a drain waits for them
+    bool bounded;         // constant; spares the consumer a look at `bound`
+    bool matching;        // a match function runs
 } fkli_mailbox;
 
-void fkli_mailbox_init(fkli_mailbox *mailbox);
-// Threads: any. `msg->kind` decides which inbox it is.
+// `bound` passes to the mailbox; NULL for none.
+void fkli_mailbox_init(fkli_mailbox *mailbox, fkli_bound *bound);
+void fkli_mailbox_fini(fkli_mailbox *mailbox, const fkl_allocator *allocator);
+
+// Threads, from here on: any.
+
+// Pushes a message that the runtime made: a system message or a reply.
 fkli_push fkli_mailbox_push(fkli_mailbox *mailbox, fkl_msg *msg);
-// Threads: the consumer.
-fkl_msg *fkli_mailbox_pop(fkli_mailbox *mailbox);
-bool fkli_mailbox_block(fkli_mailbox *mailbox);
-void fkli_mailbox_unblock(fkli_mailbox *mailbox);
-bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg);
-// Closes both inboxes; returns what was in their stacks, for fkli_mailbox_drop(). Threads: any.
+// Pushes a user message. `*discarded` takes a message that a full mailbox gives up (`msg` itself,
+// perhaps), or NULL; it is counted, and the caller destroys it.
+fkli_push fkli_mailbox_send(fkli_mailbox *mailbox, fkl_msg *msg, fkl_msg **discarded);
+// Waits for a place of a bounded mailbox and pushes a user message. Errors (nothing was pushed):
+// those of fkli_credit_take_until() but FKL_ECLOSED.
+FKL_MUST_CHECK fkl_err fkli_mailbox_send_until(fkli_mailbox *mailbox, fkl_msg *msg,
+                                               fkl_time deadline, fkli_push *pushed);
+
+// Refuses user messages from now on. Returns whether the consumer must be woken.
+bool fkli_mailbox_drain(fkli_mailbox *mailbox);
+bool fkli_mailbox_is_drained(const fkli_mailbox *mailbox);
+// Closes both inboxes; returns what was in their stacks, for fkli_mailbox_drop().
 fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox);
-// Destroys and counts a chain. Threads: any; runs users' release functions.
+// Ends the waits for places after that. Wakes threads.
+void fkli_mailbox_dismiss(fkli_mailbox *mailbox);
+// Destroys and counts a chain. Runs users' release functions.
 void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain);
-// Drops what the private FIFOs hold. Threads: the consumer.
-void fkli_mailbox_drain(fkli_mailbox *mailbox);
+
 size_t fkli_mailbox_len(const fkli_mailbox *mailbox);
+size_t fkli_mailbox_peak(const fkli_mailbox *mailbox);
+
+// Threads, from here on: the consumer.
+
+fkl_msg *fkli_mailbox_pop(fkli_mailbox *mailbox);
+// Counts a message as dropped that was taken out but will not be handed out.
+void fkli_mailbox_uncount(fkli_mailbox *mailbox, const fkl_msg *msg);
+
+// Announces sleep: false when there is a message that `scan` has not passed (NULL: any message),
+// or when the mailbox is closed, or drained and no reply is due. The push that replaces the
+// announcement reports it.
+bool fkli_mailbox_block(fkli_mailbox *mailbox, const fkli_scan *scan);
+void fkli_mailbox_unblock(fkli_mailbox *mailbox);
+// Whether the mailbox is drained, and there is and will be nothing that `scan` has not passed, but
+// for system messages to come.
+bool fkli_mailbox_is_done(const fkli_mailbox *mailbox, const fkli_scan *scan);
+
+// Takes a system message out; false when it is not there, or a match function runs, which may be
+// looking at it. Costs O(system messages).
+bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg);
+// Drops what the FIFOs hold, for good.
+void fkli_mailbox_clear(fkli_mailbox *mailbox);
+
+// What its files share.
+
+static inline bool fkli_msg_is_system(const fkl_msg *msg)
+{
+    return msg->kind != FKL_MSG_USER && msg->kind != FKL_MSG_REPLY;
+}
+
+// Takes the lock of the lanes where they need one, and returns it; else NULL.
+static inline fkli_lock *fkli_mailbox_lock(const fkli_mailbox *mailbox)
+{
+    if (!mailbox->bounded || mailbox->bound->full != FKL_FULL_DROP_OLDEST)
+        return NULL;
+    fkli_lock_take(&mailbox->bound->lock);
+    return &mailbox->bound->lock;
+}
+
+static inline void fkli_mailbox_unlock(fkli_lock *lock)
+{
+    if (lock)
+        fkli_lock_give(lock);
+}
+
+// Take what is in the inboxes into the lanes; false when that is nothing.
+bool fkli_mailbox_take_system_locked(fkli_mailbox *mailbox);
+bool fkli_mailbox_take_user_locked(fkli_mailbox *mailbox);
+
+// Takes `msg`, which stands behind `before`, out of a lane.
+static inline void fkli_lane_remove(fkli_lane *lane, fkl_msg *before, fkl_msg *msg)
+{
+    if (lane->marked == msg)
+        lane->marked = before;
+    fkli_fifo_remove(&lane->fifo, before, msg);
+}
+
+// A user message or reply is about to be handed out. One writer: no read-modify-write needed.
+static inline void fkli_mailbox_count_handled(fkli_mailbox *mailbox)
+{
+    --mailbox->user_len;
+    fkli_store_relaxed_u64(&mailbox->handled, fkli_load_relaxed_u64(&mailbox->handled) + 1);
+}
 
 #endif

@@ -143,6 +143,11 @@ void *fkl_msg_data(fkl_msg *msg)
     return msg->codec == FKL_CODEC_REF ? NULL : msg->data;
 }
 
+const void *fkl_msg_peek(const fkl_msg *msg)
+{
+    return msg->codec == FKL_CODEC_REF ? NULL : msg->data;
+}
+
 size_t fkl_msg_len(const fkl_msg *msg)
 {
     return msg->len;

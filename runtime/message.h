@@ -10,7 +10,8 @@
 #include "memory.h"
 
 struct fkl_msg {
-    fkl_msg *next; // the link of the inbox that holds it
+    fkl_msg *next;  // the link of the inbox or mailbox that holds it
+    uint64_t batch; // when it arrived: the mailbox's count of its batches
     const fkl_allocator *allocator;
     void *data; // the payload, or the reference of FKL_CODEC_REF
     size_t len;

@@ -315,6 +315,12 @@ bool fkl_demonitor(fkl_monitor_ref ref)
     return true;
 }
 
+bool fkli_monitor_is_over(const fkl_msg *msg)
+{
+    const down *content = (const down *)(const void *)msg->payload;
+    return content->monitor->discard;
+}
+
 bool fkli_monitor_received(fkl_actor *actor, fkl_msg *msg)
 {
     fkli_monitor *monitor = down_of(msg)->monitor;

@@ -10,6 +10,9 @@
 // itself had. Threads: the one that published.
 void fkli_monitors_settle(fkl_actor *actor);
 
+// Whether the monitor of an FKL_MSG_DOWN in the mailbox has been ended. Threads: the watcher's own.
+bool fkli_monitor_is_over(const fkl_msg *msg);
+
 // An FKL_MSG_DOWN has been taken from the mailbox of `actor`; returns whether it is to be handed
 // out (false: its monitor was ended meanwhile). Threads: the actor's own.
 bool fkli_monitor_received(fkl_actor *actor, fkl_msg *msg);

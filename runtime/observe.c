@@ -31,6 +31,7 @@ static void describe(const fkl_actor *actor, fkl_time now, fkl_actor_stats *out)
     out->orphan = fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->ended);
     out->state = fkli_actor_where(actor);
     out->mailbox_len = fkli_mailbox_len(mailbox);
+    out->mailbox_peak = fkli_mailbox_peak(mailbox);
     out->sent_to = fkli_load_relaxed_u64(&mailbox->sent);
     out->handled = fkli_load_relaxed_u64(&mailbox->handled);
     out->dead_lettered = fkli_load_relaxed_u64(&mailbox->refused);

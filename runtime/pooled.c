@@ -66,7 +66,7 @@ static fkli_task_result end(fkli_thread *thread, fkli_pooled *pooled)
             pooled->behaviour.finish(actor, pooled->state);
     }
     fkli_exit_publish_return(actor);
-    fkli_mailbox_drain(&actor->mailbox);
+    fkli_mailbox_clear(&actor->mailbox);
     fkli_event_set(&actor->ended);
     fkli_event_wake(&actor->ended);
     leave_turn(thread, actor);
@@ -111,7 +111,7 @@ static fkli_task_result run_turn(fkli_task *task, void *ctx)
         return end(thread, pooled);
     leave_turn(thread, actor);
     // The flags were looked at before; whoever sets one now makes the task ready after it.
-    return out == OUT_OF_MESSAGES && fkli_mailbox_block(&actor->mailbox) ? FKLI_TASK_IDLE
+    return out == OUT_OF_MESSAGES && fkli_mailbox_block(&actor->mailbox, NULL) ? FKLI_TASK_IDLE
                                                                          : FKLI_TASK_MORE;
 }
 
@@ -168,9 +168,10 @@ fkl_err fkl_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options,
     fkl_err err = fkli_scheduler_start(runtime->pool);
     if (err)
         return err;
-    fkl_actor *actor = fkli_actor_create(runtime, options, sizeof(fkli_pooled));
-    if (!actor)
-        return FKL_ENOMEM;
+    fkl_actor *actor;
+    err = fkli_actor_create(runtime, options, sizeof(fkli_pooled), &actor);
+    if (err)
+        return err;
     fkli_pooled *pooled = (fkli_pooled *)actor;
     actor->pooled = true;
     fkli_scope_init(&actor->scope, NULL);

@@ -8,13 +8,11 @@
 #include <forkless/base.h>
 #include <forkless/clock.h>
 #include <forkless/error.h>
+#include <forkless/mail.h>
 #include <forkless/message.h>
 #include <forkless/runtime.h>
 
 FKL_BEGIN_DECLS
-
-// A counted reference to an actor. It outlives the actor: the exit record stays readable.
-typedef struct fkl_actor fkl_actor;
 
 typedef void (*fkl_actor_fn)(fkl_actor *self, void *arg);
 
@@ -40,6 +38,9 @@ typedef struct fkl_spawn_options {
     const char *name; // copied; shown in diagnostics and, cut to the system's limit, as thread name
     size_t stack_size; // bytes; 0: the runtime's default
     void *data;        // read back with fkl_actor_data()
+    // User messages that its mailbox holds at most, 0 for no bound, and what is done beyond that.
+    uint32_t mailbox_capacity;
+    fkl_full mailbox_full;
 } fkl_spawn_options;
 
 // Starts an actor that runs fn(self, arg) in a thread of its own. `options` and `out` may be NULL.
@@ -71,23 +72,6 @@ FKL_API fkl_runtime *fkl_actor_runtime(const fkl_actor *actor);
 // meanwhile. Errors: FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_enter(fkl_actor *actor, fkl_actor **previous);
 FKL_API void fkl_actor_leave(fkl_actor *previous);
-
-// Sends `msg` to the actor's mailbox. Messages from one sender arrive in order.
-// Ownership: consumed on FKL_OK; with the caller otherwise. Threads: any. Blocks: never.
-// Errors: FKL_ENOACTOR when the actor is dead (counted as a dead letter).
-FKL_API FKL_MUST_CHECK fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
-FKL_API FKL_MUST_CHECK fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg);
-
-// Takes the next message of the calling actor's mailbox; system messages (FKL_MSG_DOWN) come before
-// user messages, each kind in order of arrival.
-// Ownership: the caller destroys `*out`. Threads: the actor's own. Blocks: until the deadline.
-// Errors: FKL_ETIMEDOUT, FKL_ESTOPPED (also once the actor's exit is published), FKL_EINTR,
-// FKL_EPERM (not called from an actor's own thread).
-FKL_API FKL_MUST_CHECK fkl_err fkl_receive_until(fkl_time deadline, fkl_msg **out);
-FKL_API FKL_MUST_CHECK fkl_err fkl_try_receive(fkl_msg **out); // FKL_EEMPTY instead of blocking
-
-// Messages waiting in the mailbox: exact when nobody sends or receives, a snapshot otherwise.
-FKL_API size_t fkl_actor_mailbox_len(const fkl_actor *actor);
 
 // Asks the actor to stop: its waits, and those of its helpers, return FKL_ESTOPPED from now on. The
 // function is expected to return. Idempotent. Threads: any. Blocks: never.

@@ -4,11 +4,14 @@
 //
 // Glossary
 //   actor      a thread with an id, a mailbox and an exit record; also: simulated process
+//   bound      how many messages a mailbox holds at most, and what is done beyond that
 //   channel    a queue of messages with many senders and many receivers
 //   deadline   an absolute time on the monotonic clock, FKL_FOREVER for none
+//   drain      a request to finish what is in the mailbox and let nothing more in
 //   exit       the record of how an actor ended: reason, code, error
 //   helper     a further thread that works on behalf of an actor
 //   mailbox    the queue of one actor; only its own thread receives from it
+//   mark       a point in an actor's mail, from which a receive by choice may begin
 //   monitor    a request to be told when another actor ends
 //   orphan     an actor whose exit is published while its thread still runs
 //   pooled     an actor without a thread of its own: workers call its behaviour for each message
@@ -30,6 +33,7 @@
 #include <forkless/clock.h>
 #include <forkless/codec.h>
 #include <forkless/error.h>
+#include <forkless/mail.h>
 #include <forkless/message.h>
 #include <forkless/observe.h>
 #include <forkless/pooled.h>

@@ -60,7 +60,9 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_msg_take_ref(fkl_msg *msg, const void *ctx, v
 // Frees a message; NULL is allowed. Threads: any; it must be in no mailbox or channel.
 FKL_API void fkl_msg_destroy(fkl_msg *msg);
 
+// The payload, NULL for FKL_CODEC_REF; the second for who may only look, such as a match function.
 FKL_API void *fkl_msg_data(fkl_msg *msg);
+FKL_API const void *fkl_msg_peek(const fkl_msg *msg);
 FKL_API size_t fkl_msg_len(const fkl_msg *msg);
 FKL_API fkl_codec fkl_msg_codec(const fkl_msg *msg);
 FKL_API fkl_msg_kind fkl_msg_get_kind(const fkl_msg *msg);

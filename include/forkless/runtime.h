@@ -18,6 +18,9 @@ typedef struct fkl_runtime fkl_runtime;
 typedef uint64_t fkl_actor_id;
 #define FKL_NOBODY ((fkl_actor_id)0)
 
+// A counted reference to an actor. It outlives the actor: the exit record stays readable.
+typedef struct fkl_actor fkl_actor;
+
 // The memory functions of a runtime. Each must be callable from any thread. `resize` and `release`
 // are told the size that was asked for. All three are given, or none (then malloc, realloc, free).
 typedef struct fkl_allocator {
@@ -94,15 +97,16 @@ FKL_API void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t
                                  size_t *count);
 
 // Totals since the runtime was made; each is exact once the runtime is shut down, and then
-// sent = handled + dead_lettered + dropped. They are of user messages, not of FKL_MSG_DOWN.
+// sent = handled + dead_lettered + dropped. They are of user messages and replies, not
+// of system messages (FKL_MSG_DOWN, FKL_MSG_EXIT).
 typedef struct fkl_counters {
     uint64_t spawned;       // actors
     uint64_t live;          // actors whose exit is not yet published
     uint64_t orphans;       // actors whose exit is published and whose thread still runs
     uint64_t sent;          // messages accepted or refused by fkl_send()
     uint64_t handled;       // messages that a receive handed out
-    uint64_t dead_lettered; // messages to actors that were dead
-    uint64_t dropped;       // messages in a mailbox when its actor ended
+    uint64_t dead_lettered; // messages to actors that were dead, or drained
+    uint64_t dropped;       // messages in a mailbox when its actor ended, or for which it was full
 } fkl_counters;
 
 FKL_API void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sending to actors and receiving: order, deadlines, who owns a message that was refused, and that
-// every message is counted once.
+// Sending to actors: order, who owns a message that was refused, bounded mailboxes, draining, and
+// that every message is counted once.
 #include "support/rig.h"
 
 #include <pthread.h>
@@ -32,7 +32,7 @@ static void collect(fkl_actor *self, void *arg)
     }
 }
 
-Test(mail, messages_of_one_sender_arrive_in_order, .timeout = 60)
+Test(send, messages_of_one_sender_arrive_in_order, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
     struct inbox inbox = {.expected = 400};
@@ -76,7 +76,7 @@ static void send_hundred(fkl_actor *self, void *arg)
     }
 }
 
-Test(mail, order_holds_for_each_of_many_senders_and_names_them, .timeout = 60)
+Test(send, order_holds_for_each_of_many_senders_and_names_them, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
     struct inbox inbox = {.expected = 400};
@@ -104,7 +104,7 @@ Test(mail, order_holds_for_each_of_many_senders_and_names_them, .timeout = 60)
     rig_destroy(runtime);
 }
 
-Test(mail, a_send_to_the_dead_leaves_the_message_and_counts_it, .timeout = 60)
+Test(send, a_send_to_the_dead_leaves_the_message_and_counts_it, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
     fkl_actor *actor = rig_spawn(runtime, act_return, NULL);
@@ -123,7 +123,7 @@ Test(mail, a_send_to_the_dead_leaves_the_message_and_counts_it, .timeout = 60)
     rig_destroy(runtime);
 }
 
-Test(mail, what_waits_when_the_actor_ends_is_dropped_and_counted, .timeout = 60)
+Test(send, what_waits_when_the_actor_ends_is_dropped_and_counted, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
     rig_gate gate = {0};
@@ -140,41 +140,6 @@ Test(mail, what_waits_when_the_actor_ends_is_dropped_and_counted, .timeout = 60)
     cr_assert_eq(count.dropped, 7);
     cr_assert_eq(count.handled, 0);
     rig_destroy(runtime);
-}
-
-Test(mail, a_receive_times_out_not_before_its_deadline, .timeout = 60)
-{
-    fkl_runtime *runtime = rig_create();
-    struct rig_receipt receipt = {.deadline = fkl_after_ms(30)};
-    rig_join(rig_spawn(runtime, act_receive_once, &receipt));
-    assert_err(receipt.empty, FKL_EEMPTY);
-    assert_err(receipt.err, FKL_ETIMEDOUT);
-    cr_assert_geq(receipt.returned, receipt.deadline);
-    cr_assert_null(receipt.out);
-    receipt = (struct rig_receipt){.deadline = FKL_NO_WAIT};
-    rig_join(rig_spawn(runtime, act_receive_once, &receipt));
-    assert_err(receipt.err, FKL_ETIMEDOUT);
-    rig_destroy(runtime);
-}
-
-Test(mail, a_send_wakes_a_receive, .timeout = 60)
-{
-    fkl_runtime *runtime = rig_create();
-    struct rig_receipt receipt = {.deadline = FKL_FOREVER};
-    fkl_actor *actor = rig_spawn(runtime, act_receive_once, &receipt);
-    assert_eventually(rig_waits_in(actor, "receive"));
-    rig_send(actor, 1);
-    rig_join(actor);
-    assert_ok(receipt.err);
-    rig_destroy(runtime);
-}
-
-Test(mail, receiving_outside_of_an_actor_is_eperm)
-{
-    fkl_msg *msg = NULL;
-    assert_err(fkl_receive_until(FKL_NO_WAIT, &msg), FKL_EPERM);
-    assert_err(fkl_try_receive(&msg), FKL_EPERM);
-    cr_assert_null(msg);
 }
 
 static void *send_as_helper(void *arg)
@@ -195,7 +160,7 @@ static void *send_as_helper(void *arg)
     return NULL;
 }
 
-Test(mail, what_a_helper_sends_comes_from_its_actor, .timeout = 60)
+Test(send, what_a_helper_sends_comes_from_its_actor, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
     struct inbox inbox = {.expected = 1};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sending in somebody else's name: what send.c does for messages that were made earlier.
+#ifndef FKLI_SEND_H
+#define FKLI_SEND_H
+
+#include "actor.h"
+
+// As fkl_actor_send() and fkl_send(), but msg->sender stays as it is.
+FKL_MUST_CHECK fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg);
+FKL_MUST_CHECK fkl_err fkli_post(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
+
+// Destroys messages that a full mailbox gave up, as dead letters; they have been counted.
+void fkli_actor_discard(fkl_actor *to, fkl_msg *chain);
+
+// Joins a sending and a receipt in the trace. An address comes again only after its receipt.
+static inline uint64_t fkli_msg_trace_number(const fkl_msg *msg)
+{
+    return (uint64_t)(uintptr_t)msg;
+}
+
+#endif
