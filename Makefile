@@ -151,7 +151,7 @@ test-runtime: ## C unit tests, simulations, stress programs and documentation ex
 	+@$(MAKE) --no-print-directory VARIANT=sim simulations
 	@bash .ci/test-c.sh runtime plain
 
-sim: ## C scenarios on the simulated platform (SEEDS=200 of each, FROM=1, ARGS are names of scenarios)
+sim: ## C scenarios on the simulated platform (SEEDS=500 of each, FROM=1, ARGS: names)
 	@bash .ci/deps.sh packages
 	+@$(MAKE) --no-print-directory VARIANT=sim simulations
 	@bash .ci/test-c.sh sim sim

@@ -66,7 +66,7 @@ unit_tests() {
 
 # simulations VARIANT: a scenario is a test.
 simulations() {
-    local source name status passed failed seeds=("--seeds" "${SEEDS:-200}" "--from" "${FROM:-1}")
+    local source name status passed failed seeds=("--seeds" "${SEEDS:-500}" "--from" "${FROM:-1}")
     for source in tests/sim/*.c; do
         name=${source%.c}
         echo "== $name ($1)"

@@ -4,11 +4,12 @@
 // holds the baton, and by the one that calls fkli_sim_run() before the first and after the last
 // thread of a run; the semaphores order these accesses, so nothing is atomic.
 //
-// Two ways to choose the next thread; the seed says which. By priority ("probabilistic concurrency
-// testing", Burckhardt et al., ASPLOS 2010): threads get random priorities, the highest that is
-// ready runs, and at d - 1 random steps the running one falls below all others. A bug that needs d
-// steps in a certain order is found with a probability of at least 1 / (n * k^(d-1)), for n threads
-// and k steps. Or by a random walk: at each step, with a chance that is the seed's, to any thread.
+// The seed says how the next thread is chosen. By priority ("probabilistic concurrency testing",
+// Burckhardt et al., ASPLOS 2010): threads get random priorities, the highest that is ready runs,
+// and at d - 1 random steps the running one falls below all others. A bug that needs d steps in a
+// certain order is found with a probability of at least 1 / (n * k^(d-1)), for n threads and k
+// steps. By priorities that are drawn again for the running thread now and then. Or by a random
+// walk: now and then any thread goes on. None of the three finds everything first.
 //
 // A thread that spins or yields lets all others pass until it is chosen again; so a spin loop ends.
 
@@ -29,6 +30,8 @@ enum {
 };
 
 static const fkl_time start_of_time = 1000000000;
+
+typedef enum strategy { PRIORITIES, FRESH_PRIORITIES, WALK } strategy;
 
 typedef enum state { READY, ASLEEP, ENDED } state;
 
@@ -55,9 +58,9 @@ static struct {
     bool frozen;
     // Chosen by the seed:
     uint64_t random;
-    bool by_priority;
-    uint32_t walk;                 // one of so many steps goes to anybody
-    uint32_t changes[MAX_CHANGES]; // steps, in no order
+    strategy strategy;
+    uint32_t every;                // one of so many steps changes something
+    uint32_t changes[MAX_CHANGES]; // contended steps, in no order
     uint32_t change_count;         // 0 to MAX_CHANGES
     uint32_t pace;                 // nanoseconds that a step takes at most
     uint32_t spurious;             // one of so many sleeps ends for no reason; 0: none
@@ -101,20 +104,26 @@ static bool dice(uint32_t times)
 
 static void choose_by_seed(uint64_t seed)
 {
-    static const uint32_t walks[] = {1, 2, 4, 12, 40};
-    static const uint32_t changes[] = {0, 1, 1, 2, 2, 3, 3, MAX_CHANGES};
+    static const strategy strategies[] = {PRIORITIES, FRESH_PRIORITIES, WALK, WALK};
+    static const uint32_t walks[] = {1, 2, 4, 6, 12, 20};
+    static const uint32_t draws[] = {1, 3, 8, 24};
     static const uint32_t paces[] = {0, 40, 1000, 20000};
     static const uint32_t rates[] = {0, 0, 0, 3, 12};
     sim.random = seed;
-    sim.by_priority = !dice(3);
-    sim.walk = walks[below(5)];
-    sim.change_count = changes[below(8)];
-    uint32_t steps = sim.config.steps ? sim.config.steps : 1;
+    sim.strategy = strategies[below(4)];
+    sim.every = sim.strategy == WALK ? walks[below(6)] : draws[below(4)];
+    sim.change_count = sim.strategy == PRIORITIES ? below(MAX_CHANGES + 1) : 0;
     for (uint32_t i = 0; i < MAX_CHANGES; ++i)
-        sim.changes[i] = 1 + below(steps);
+        sim.changes[i] = 1 + below(sim.config.contended);
     sim.pace = paces[below(4)];
     sim.spurious = rates[below(5)];
     sim.signals = sim.config.signals ? rates[below(5)] : 0;
+}
+
+// Above those that change points give.
+static int64_t any_priority(void)
+{
+    return MAX_CHANGES + 1 + (int64_t)(next_random() >> 2);
 }
 
 // Choosing a thread.
@@ -181,16 +190,21 @@ static void trouble(fkli_sim_trouble which)
     abort();
 }
 
+static sim_thread *choose(const sim_thread *except)
+{
+    return sim.strategy == WALK ? any_ready(except) : highest_ready();
+}
+
 // The next thread, when the current one cannot go on; NULL when all have ended.
 static sim_thread *next_thread(void)
 {
-    sim_thread *next = sim.by_priority ? highest_ready() : any_ready(NULL);
+    sim_thread *next = choose(NULL);
     while (!next && sim.alive > 0) {
         fkl_time deadline = earliest_deadline();
         if (deadline == FKL_FOREVER)
             trouble(FKLI_SIM_DEADLOCK);
         pass_time(deadline > sim.now ? deadline : sim.now);
-        next = sim.by_priority ? highest_ready() : any_ready(NULL);
+        next = choose(NULL);
     }
     return next;
 }
@@ -241,10 +255,15 @@ static void step(const void *caller, fkl_time duration)
         sim.config.trace((uint32_t)(self - threads), caller);
     if (sim.result.steps >= sim.config.step_limit)
         trouble(FKLI_SIM_LIVELOCK);
-    for (uint32_t i = 0; i < sim.change_count; ++i) {
-        if (sim.changes[i] == sim.result.steps)
+    // Where nobody else could run, a change of priority would change nothing.
+    bool contended = sim.alive - sim.sleepers > 1;
+    sim.result.contended += contended;
+    for (uint32_t i = 0; contended && i < sim.change_count; ++i) {
+        if (sim.changes[i] == sim.result.contended)
             self->base = self->priority = (int64_t)(sim.change_count - i);
     }
+    if (sim.strategy == FRESH_PRIORITIES && dice(sim.every))
+        self->base = self->priority = any_priority();
     pass_time(sim.now + duration + (sim.pace ? (fkl_time)below(sim.pace) : 0));
 }
 
@@ -255,7 +274,7 @@ static void let_others_pass(const void *caller)
     ++sim.spins;
     step(caller, (fkl_time)100 << (doublings < 20 ? doublings : 20));
     self->priority = --sim.lowest;
-    switch_to(sim.by_priority ? highest_ready() : any_ready(self));
+    switch_to(choose(self));
     self->priority = self->base;
 }
 
@@ -269,10 +288,8 @@ void fkli_sim_point(void)
         return;
     }
     step(caller, 0);
-    if (sim.by_priority)
-        switch_to(highest_ready());
-    else if (dice(sim.walk))
-        switch_to(any_ready(NULL));
+    if (sim.strategy != WALK || dice(sim.every))
+        switch_to(choose(NULL));
 }
 
 void fkli_sim_yield(void)
@@ -387,7 +404,7 @@ static int create(pthread_t *thread, const pthread_attr_t *attributes, void *(*r
         return EAGAIN;
     sim_thread *record = &threads[sim.result.threads];
     record->state = READY;
-    record->base = record->priority = MAX_CHANGES + 1 + (int64_t)(next_random() >> 2);
+    record->base = record->priority = any_priority();
     record->deadline = FKL_FOREVER;
     record->where = NULL;
     record->run = run;

@@ -51,7 +51,7 @@ typedef enum fkli_sim_trouble {
 
 typedef struct fkli_sim_config {
     uint64_t seed;
-    uint32_t steps;      // that a run takes, about: priorities change at random ones of them
+    uint32_t contended;  // steps of a run, about: priorities change at random ones of them
     uint32_t step_limit; // then it is a livelock
     bool signals;        // whether sleeps may end with EINTR
     // Where the calling thread is about to sleep: a static text, or NULL. May be NULL.
@@ -65,6 +65,7 @@ typedef struct fkli_sim_config {
 typedef struct fkli_sim_result {
     uint64_t hash; // of who did which step
     uint32_t steps;
+    uint32_t contended; // of these, with more than one thread that could do the next
     uint32_t switches;
     uint32_t threads;
     fkl_time time; // that the clock showed last

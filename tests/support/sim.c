@@ -18,11 +18,12 @@
 #include <unistd.h>
 
 enum {
-    DEFAULT_SEEDS = 200,
+    DEFAULT_SEEDS = 500,
     CALIBRATIONS = 4,    // runs that measure how many steps a scenario takes
     DEFAULT_STEPS = 500, // for those runs
     STEP_LIMIT = 200000,
     REAL_SECONDS = 60, // for one seed; it takes a millisecond
+    STACK_SIZE = 64 * 1024,
     TRACE_LENGTH = 1 << 16,
     NO_SUCH_SCENARIO = 3 // exit status
 };
@@ -224,7 +225,7 @@ void sim_start(sim_task *task, const char *name, void (*fn)(void *arg), void *ar
     fkli_store_relaxed_u32(&task->ended.open, 0);
     fkl_err err;
     do { // the fault, if any, is not meant for this one
-        err = fkli_thread_start(&task->start, 0);
+        err = fkli_thread_start(&task->start, STACK_SIZE);
     } while (err && run.threads_may_fail);
     SIM_OK(err);
 }
@@ -291,7 +292,7 @@ fkl_runtime *sim_runtime(void)
     fkl_runtime *runtime = NULL;
     fkl_runtime_config config = {
         .allocator = {allocate, resize, release, NULL},
-        .stack_size = 64 * 1024,
+        .stack_size = STACK_SIZE,
     };
     SIM_OK(fkl_runtime_create(&config, &runtime));
     run.armed = run.memory_may_fail;
@@ -386,11 +387,11 @@ static void body(void *arg)
     scenario->body();
 }
 
-static fkli_sim_result run_seed(const sim_scenario *scenario, uint64_t seed, uint32_t steps)
+static fkli_sim_result run_seed(const sim_scenario *scenario, uint64_t seed, uint32_t contended)
 {
     fkli_sim_config config = {
         .seed = seed,
-        .steps = steps,
+        .contended = contended,
         .step_limit = scenario->step_limit ? scenario->step_limit : STEP_LIMIT,
         .signals = scenario->faults & SIM_SIGNALS,
         .where = where,
@@ -411,31 +412,31 @@ static fkli_sim_result run_seed(const sim_scenario *scenario, uint64_t seed, uin
     return result;
 }
 
-// How many steps the scenario takes. It depends on the scenario alone, so that it does not matter
-// with which other seeds a seed is run.
+// How many contended steps the scenario takes. It depends on the scenario alone, so that it does
+// not matter with which other seeds a seed is run.
 static uint32_t calibrate(const sim_scenario *scenario)
 {
     uint32_t total = 0;
     for (uint64_t seed = 0; seed < CALIBRATIONS; ++seed)
-        total += run_seed(scenario, seed, DEFAULT_STEPS).steps;
-    return total / CALIBRATIONS;
+        total += run_seed(scenario, seed, DEFAULT_STEPS).contended;
+    return total / CALIBRATIONS + 1;
 }
 
 static int child(const sim_scenario *scenario, uint64_t from, uint64_t seeds)
 {
     bool trace = driver.trace;
     driver.trace = false;
-    uint32_t steps = calibrate(scenario);
+    uint32_t contended = calibrate(scenario);
     driver.trace = trace;
     for (uint64_t seed = from; seed - from < seeds; ++seed) {
-        fkli_sim_result result = run_seed(scenario, seed, steps);
+        fkli_sim_result result = run_seed(scenario, seed, contended);
         ++driver.report->done;
         driver.report->steps += result.steps;
         driver.report->hash = result.hash;
         if (driver.verbose)
-            printf("# seed %llu: %u threads, %u steps, %u switches, hash %016llx\n",
-                   (unsigned long long)seed, result.threads, result.steps, result.switches,
-                   (unsigned long long)result.hash);
+            printf("# seed %llu: %u threads, %u steps, %u contended, %u switches, hash %016llx\n",
+                   (unsigned long long)seed, result.threads, result.steps, result.contended,
+                   result.switches, (unsigned long long)result.hash);
         if (driver.trace)
             print_trace();
     }
