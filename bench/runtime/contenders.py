@@ -77,7 +77,7 @@ class Run:
     operations: int
     bytes: int | None  # memory of the actors, for the programs that look
     note: str | None
-    peak: int  # bytes of memory that the process had at most
+    peak: int  # bytes of memory that the process had at most, as far as was seen
 
     @property
     def each(self) -> float:
@@ -93,29 +93,31 @@ def free_memory() -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
 
 
-def memory_of(pid: int) -> int:
+def peak_of(pid: int) -> int:
+    """The most memory that a process has had since it was started, 0 when it has ended.
+
+    What wait4() says is of no use: it counts our memory in, which the child shares before exec().
+    """
     try:
-        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except (OSError, IndexError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
         return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def wait(process: subprocess.Popen[str], limit: float) -> int:
     """Waits for the process within its limits and gives the most memory that it had."""
     deadline = time.monotonic() + limit
     bound = int(free_memory() * MEMORY_PART)
-    while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return usage.ru_maxrss * 1024
-        used = memory_of(process.pid)
-        if time.monotonic() > deadline or used > bound:
+    peak = 0
+    while process.poll() is None:
+        peak = max(peak, peak_of(process.pid))
+        if time.monotonic() > deadline or peak > bound:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            raise Failure("too slow" if used <= bound else "too much memory")
+            raise Failure("too slow" if peak <= bound else "too much memory")
         time.sleep(0.02)
+    return peak
 
 
 def parse(text: str, program: Program, params: tuple[int, ...], peak: int) -> Run:

@@ -166,10 +166,12 @@ def judge(
     if not best or not isinstance(times.get(goal.ours), list):
         return None
     factor = best[1] / median(times[goal.ours])
+    actors = [c for c in rivals if c.actors]
     text = goal.text or f"at least {goal.factor:g} times as fast as the best peer"
     return {
         "goal": f"{goal.program}, {goal.ours}: {text}",
-        "measured": f"{factor:.2f} x {best[0].name}",
+        "measured": f"{factor:.2f} {best[0].name}",
+        "actors": compared(times, next(c for c in taking_part if c.name == goal.ours), actors),
         "wanted": f"{goal.factor:.2f}",
         "met": factor >= goal.factor,
     }
@@ -177,10 +179,17 @@ def judge(
 
 def show_goals(verdicts: list[dict[str, Any]]) -> None:
     rows = [
-        [v["goal"], v["measured"], v["wanted"], "met" if v["met"] else "MISSED"] for v in verdicts
+        [
+            v["goal"],
+            v["wanted"],
+            v["measured"],
+            "met" if v["met"] else "MISSED",
+            v.get("actors", "-"),
+        ]
+        for v in verdicts
     ]
     if rows:
-        table(["goal", "measured", "wanted", ""], rows)
+        table(["goal", "wanted", "measured", "", "beside actors"], rows)
 
 
 def show_curve(curve: Curve, points: Points) -> None:
