@@ -11,6 +11,7 @@
 #include "actor.h"
 
 #include "exit.h"
+#include "ward.h"
 
 #include <string.h>
 
@@ -57,7 +58,8 @@ fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options
 }
 
 static fkl_err create_threaded(fkl_runtime *runtime, const fkl_spawn_options *options,
-                               fkl_actor_fn fn, void *arg, fkli_threaded **out)
+                               const fkli_spawn_extra *extra, fkl_actor_fn fn, void *arg,
+                               fkli_threaded **out)
 {
     fkl_actor *actor;
     fkl_err err = fkli_actor_create(runtime, options, sizeof(fkli_threaded), &actor);
@@ -66,6 +68,9 @@ static fkl_err create_threaded(fkl_runtime *runtime, const fkl_spawn_options *op
     fkli_threaded *threaded = (fkli_threaded *)actor;
     threaded->fn = fn;
     threaded->arg = arg;
+    threaded->at_end = extra->at_end;
+    threaded->at_release = extra->at_release;
+    actor->ward = extra->ward;
     fkli_thread_init(&threaded->thread, actor, &actor->scope);
     fkli_scope_init(&actor->scope, &threaded->thread);
     actor->scope.tracer = &runtime->tracer;
@@ -76,6 +81,10 @@ static fkl_err create_threaded(fkl_runtime *runtime, const fkl_spawn_options *op
 
 void fkli_actor_destroy(fkl_actor *actor)
 {
+    fkli_threaded *threaded = (fkli_threaded *)actor;
+    if (!actor->pooled && threaded->at_release)
+        threaded->at_release(threaded->arg);
+    fkli_ward_release(actor);
     fkli_exit_fini(actor);
     fkli_mailbox_fini(&actor->mailbox, &actor->runtime->allocator);
     fkli_lock_fini(&actor->lock);
@@ -83,8 +92,15 @@ void fkli_actor_destroy(fkl_actor *actor)
     fkli_event_fini(&actor->exited);
     fkli_scope_fini(&actor->scope);
     if (!actor->pooled)
-        fkli_thread_fini(&((fkli_threaded *)actor)->thread);
+        fkli_thread_fini(&threaded->thread);
     fkli_free(&actor->runtime->allocator, actor, actor->size);
+}
+
+void fkli_actor_abandon(fkl_actor *actor)
+{
+    fkl_msg *left = fkli_mailbox_close(&actor->mailbox);
+    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, left, false));
+    fkli_actor_destroy(actor);
 }
 
 static void link_locked(fkl_runtime *runtime, fkl_actor *actor)
@@ -192,6 +208,23 @@ fkl_err fkl_actor_find(fkl_runtime *runtime, fkl_actor_id id, fkl_actor **out)
     return FKL_OK;
 }
 
+// The end of its code.
+
+static void tell_end(fkl_actor *actor)
+{
+    fkli_event_set(&actor->ended);
+    fkli_event_wake(&actor->ended);
+    fkli_ward_tell(actor, FKLI_WARD_ENDED);
+}
+
+void fkli_actor_end(fkl_actor *actor)
+{
+    fkl_msg *rest = fkli_mailbox_take_rest(&actor->mailbox);
+    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, rest, true));
+    fkli_mailbox_clear(&actor->mailbox);
+    tell_end(actor);
+}
+
 // The thread.
 
 static void finish(fkli_threaded *threaded, bool returned)
@@ -201,12 +234,12 @@ static void finish(fkli_threaded *threaded, bool returned)
     const fkl_runtime_config *config = &runtime->config;
     if (threaded->thread.actor != actor)
         fkl_actor_leave(actor); // the function forgot to
+    if (threaded->at_end)
+        threaded->at_end(threaded->arg);
     fkli_exit_publish_return(actor);
     if (returned && config->on_thread_end)
         config->on_thread_end(actor->id, config->hook_ctx);
-    fkli_mailbox_clear(&actor->mailbox);
-    fkli_event_set(&actor->ended);
-    fkli_event_wake(&actor->ended);
+    fkli_actor_end(actor);
     fkli_thread_disown(&threaded->thread);
     fkl_actor_release(actor);
     fkli_actor_count_out(runtime, true);
@@ -235,19 +268,23 @@ static void run_actor(void *arg)
     finish(threaded, true);
 }
 
-fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
-                  void *arg, fkl_actor **out)
+fkl_err fkli_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
+                   const fkli_spawn_extra *extra, fkl_actor_fn fn, void *arg, fkl_actor **out)
 {
-    if (!runtime || !fn)
-        return FKL_EINVAL;
     fkli_threaded *threaded;
-    fkl_err err = create_threaded(runtime, options, fn, arg, &threaded);
-    if (err)
+    fkl_err err = create_threaded(runtime, options, extra, fn, arg, &threaded);
+    if (err) {
+        if (extra->at_release)
+            extra->at_release(arg);
+        if (extra->ward)
+            extra->ward->ops->release(extra->ward);
         return err;
+    }
     fkl_actor *actor = &threaded->actor;
+    fkli_ward_inherit(actor);
     err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
     if (err) {
-        fkli_actor_destroy(actor);
+        fkli_actor_abandon(actor);
         return err;
     }
     size_t stack_size =
@@ -258,8 +295,7 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
     if (err) {
         // Its id may have been found already, so it dies like any other actor.
         fkl_actor_kill(actor, 0);
-        fkli_event_set(&actor->ended);
-        fkli_event_wake(&actor->ended);
+        tell_end(actor);
         if (out)
             fkl_actor_release(actor);
         fkl_actor_release(actor);
@@ -269,6 +305,14 @@ fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_ac
     if (out)
         *out = actor;
     return FKL_OK;
+}
+
+fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options, fkl_actor_fn fn,
+                  void *arg, fkl_actor **out)
+{
+    if (!runtime || !fn)
+        return FKL_EINVAL;
+    return fkli_spawn(runtime, options, &(fkli_spawn_extra){0}, fn, arg, out);
 }
 
 // Looking.

@@ -17,12 +17,14 @@
 #include "wait.h"
 
 typedef struct fkli_monitor fkli_monitor; // monitor.h
+typedef struct fkli_ward fkli_ward;       // ward.h
 
 struct fkl_actor {
     // Constant once it is spawned:
     fkl_runtime *runtime;
     fkli_slot *slot; // its word counts the references
     fkl_actor_id id;
+    fkli_ward *ward; // its supervisor's; NULL: it has none
     void *data;
     char *name;  // behind the struct, or ""
     size_t size; // of the block
@@ -56,6 +58,8 @@ typedef struct fkli_threaded {
     fkl_actor_fn fn;
     void *arg;
     fkli_start start;
+    void (*at_end)(void *arg);     // before its end is told; NULL for none
+    void (*at_release)(void *arg); // with the last reference; NULL for none
     // The own thread's record; its parker is woken by anybody who holds a reference.
     fkli_thread thread;
 } fkli_threaded;
@@ -67,10 +71,23 @@ typedef struct fkli_pooled {
     fkl_behaviour behaviour;
     void *state;
     fkli_atomic_u64 turns; // begun; read by anybody
-    uint64_t holder; // constant: owns the mutexes that the actor takes
+    uint64_t holder;       // constant: owns the mutexes that the actor takes
     bool started;
     bool finished;
 } fkli_pooled;
+
+// What only the runtime itself asks of a spawn.
+typedef struct fkli_spawn_extra {
+    fkli_ward *ward; // the actor's reference to it passes to the spawn, also if that fails
+    // See struct fkli_threaded. The second runs in any case, also after a failed spawn.
+    void (*at_end)(void *arg);
+    void (*at_release)(void *arg);
+} fkli_spawn_extra;
+
+// fkl_spawn() with that.
+FKL_MUST_CHECK fkl_err fkli_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
+                                  const fkli_spawn_extra *extra, fkl_actor_fn fn, void *arg,
+                                  fkl_actor **out);
 
 // The actor whose own thread this is and on whose behalf it runs now, or NULL; `thread` is the
 // record of the calling thread.
@@ -97,6 +114,11 @@ FKL_MUST_CHECK fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_o
                                          size_t size, fkl_actor **out);
 // Frees an actor that nobody has a reference to.
 void fkli_actor_destroy(fkl_actor *actor);
+// The same for one that was never enlisted: what it inherited goes back.
+void fkli_actor_abandon(fkl_actor *actor);
+// Drops what its consumer has taken from the mailbox, and says that its code runs no more. Threads:
+// its own, after its exit is published.
+void fkli_actor_end(fkl_actor *actor);
 // Enters the actor into the runtime, with `refs` references. Errors: FKL_ESHUTDOWN, FKL_ELIMIT,
 // FKL_ENOMEM.
 FKL_MUST_CHECK fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs);

@@ -11,6 +11,7 @@
 #include "exit.h"
 
 #include "monitor.h"
+#include "ward.h"
 
 // What will be said.
 
@@ -91,7 +92,8 @@ static bool publish(fkl_actor *actor, verdict how, int32_t code)
     fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
     fkli_fd_close(fd);
     fkli_monitors_settle(actor);
-    fkli_mailbox_drop(&actor->mailbox, left);
+    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, left, false));
+    fkli_ward_tell(actor, FKLI_WARD_EXITED);
     return true;
 }
 

@@ -208,16 +208,23 @@ void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain)
     }
 }
 
-void fkli_mailbox_clear(fkli_mailbox *mailbox)
+fkl_msg *fkli_mailbox_take_rest(fkli_mailbox *mailbox)
 {
     fkli_lock *lock = fkli_mailbox_lock(mailbox);
     fkl_msg *user = fkli_fifo_clear(&mailbox->user_lane.fifo);
-    fkl_msg *system = fkli_fifo_clear(&mailbox->system_lane.fifo);
     mailbox->user_lane.marked = NULL;
-    mailbox->system_lane.marked = NULL;
     mailbox->user_len = 0;
     fkli_mailbox_unlock(lock);
-    fkli_mailbox_drop(mailbox, user);
+    return user;
+}
+
+void fkli_mailbox_clear(fkli_mailbox *mailbox)
+{
+    fkli_mailbox_drop(mailbox, fkli_mailbox_take_rest(mailbox));
+    fkli_lock *lock = fkli_mailbox_lock(mailbox);
+    fkl_msg *system = fkli_fifo_clear(&mailbox->system_lane.fifo);
+    mailbox->system_lane.marked = NULL;
+    fkli_mailbox_unlock(lock);
     fkli_mailbox_drop(mailbox, system);
 }
 

@@ -70,7 +70,6 @@ fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox);
 void fkli_mailbox_dismiss(fkli_mailbox *mailbox);
 // Destroys and counts a chain. Runs users' release functions.
 void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain);
-
 size_t fkli_mailbox_len(const fkli_mailbox *mailbox);
 size_t fkli_mailbox_peak(const fkli_mailbox *mailbox);
 
@@ -92,6 +91,8 @@ bool fkli_mailbox_is_done(const fkli_mailbox *mailbox, const fkli_scan *scan);
 // Takes a system message out; false when it is not there, or a match function runs, which may be
 // looking at it. Costs O(system messages).
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg);
+// Takes what the FIFO of user messages and replies holds, for good.
+fkl_msg *fkli_mailbox_take_rest(fkli_mailbox *mailbox);
 // Drops what the FIFOs hold, for good.
 void fkli_mailbox_clear(fkli_mailbox *mailbox);
 

@@ -16,6 +16,7 @@
 #include <forkless/pooled.h>
 
 #include "exit.h"
+#include "ward.h"
 
 enum { TURN_MESSAGES = 100 };
 
@@ -66,9 +67,7 @@ static fkli_task_result end(fkli_thread *thread, fkli_pooled *pooled)
             pooled->behaviour.finish(actor, pooled->state);
     }
     fkli_exit_publish_return(actor);
-    fkli_mailbox_clear(&actor->mailbox);
-    fkli_event_set(&actor->ended);
-    fkli_event_wake(&actor->ended);
+    fkli_actor_end(actor);
     leave_turn(thread, actor);
     fkl_actor_release(actor);
     fkli_actor_count_out(runtime, true);
@@ -112,7 +111,7 @@ static fkli_task_result run_turn(fkli_task *task, void *ctx)
     leave_turn(thread, actor);
     // The flags were looked at before; whoever sets one now makes the task ready after it.
     return out == OUT_OF_MESSAGES && fkli_mailbox_block(&actor->mailbox, NULL) ? FKLI_TASK_IDLE
-                                                                         : FKLI_TASK_MORE;
+                                                                               : FKLI_TASK_MORE;
 }
 
 // A behaviour has ended its worker's thread.
@@ -160,29 +159,31 @@ fkl_err fkli_pool_create(fkl_runtime *runtime)
     return fkli_scheduler_create(&runtime->allocator, &pool, &runtime->pool);
 }
 
-fkl_err fkl_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options,
-                         const fkl_behaviour *behaviour, void *state, fkl_actor **out)
+fkl_err fkli_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options, fkli_ward *ward,
+                          const fkl_behaviour *behaviour, void *state, fkl_actor **out)
 {
-    if (!runtime || !behaviour || !behaviour->receive)
-        return FKL_EINVAL;
     fkl_err err = fkli_scheduler_start(runtime->pool);
-    if (err)
+    fkl_actor *actor = NULL;
+    if (!err)
+        err = fkli_actor_create(runtime, options, sizeof(fkli_pooled), &actor);
+    if (err) {
+        if (ward)
+            ward->ops->release(ward);
         return err;
-    fkl_actor *actor;
-    err = fkli_actor_create(runtime, options, sizeof(fkli_pooled), &actor);
-    if (err)
-        return err;
+    }
     fkli_pooled *pooled = (fkli_pooled *)actor;
     actor->pooled = true;
+    actor->ward = ward;
     fkli_scope_init(&actor->scope, NULL);
     actor->scope.tracer = &runtime->tracer;
     fkli_task_init(&pooled->task);
     pooled->behaviour = *behaviour;
     pooled->state = state;
     pooled->holder = fkli_thread_new_serial();
+    fkli_ward_inherit(actor);
     err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
     if (err) {
-        fkli_actor_destroy(actor);
+        fkli_actor_abandon(actor);
         return err;
     }
     if (out)
@@ -190,6 +191,14 @@ fkl_err fkl_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options,
     // Without a reference of the caller's it may be gone after this.
     fkli_task_submit(runtime->pool, &pooled->task);
     return FKL_OK;
+}
+
+fkl_err fkl_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options,
+                         const fkl_behaviour *behaviour, void *state, fkl_actor **out)
+{
+    if (!runtime || !behaviour || !behaviour->receive)
+        return FKL_EINVAL;
+    return fkli_spawn_pooled(runtime, options, NULL, behaviour, state, out);
 }
 
 fkl_err fkl_become(const fkl_behaviour *behaviour, void *state)

@@ -45,6 +45,7 @@ struct fkl_runtime {
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start
+    fkli_atomic_u64 kept;    // messages that wait for the next incarnation of their receiver
     fkli_atomic_u64 unknown; // messages to ids that name no actor any more
     fkli_atomic_ptr chunks[FKLI_CHUNKS];
     // Guarded by lock:

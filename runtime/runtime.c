@@ -7,6 +7,7 @@
 #include "delayed.h"
 #include "pooled.h"
 #include "registry.h"
+#include "ward.h"
 
 #include <string.h>
 
@@ -67,12 +68,16 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     return FKL_OK;
 }
 
+// Actors that have a supervisor are left to it, which stops them in order. One that is gone has
+// stopped its children itself.
 static void stop_all(fkl_runtime *runtime)
 {
     fkli_lock_take(&runtime->lock);
     runtime->stopping = true;
-    for (fkl_actor *actor = runtime->actors; actor; actor = actor->next)
-        fkli_actor_request_stop(actor);
+    for (fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
+        if (!fkli_ward_is_minded(actor))
+            fkli_actor_request_stop(actor);
+    }
     fkli_lock_give(&runtime->lock);
 }
 
@@ -186,7 +191,7 @@ void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out)
         add_actor(actor, out);
     fkli_lock_give(&locked->lock);
     uint64_t unknown = fkli_load_relaxed_u64(&runtime->unknown);
-    out->sent += unknown;
+    out->sent += unknown + fkli_load_relaxed_u64(&runtime->kept);
     out->dead_lettered += unknown;
     out->live = fkli_load_acquire_u64(&runtime->live);
 }
