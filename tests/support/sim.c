@@ -289,10 +289,16 @@ static void *resize(void *ptr, size_t old_size, size_t new_size, void *ctx)
 
 fkl_runtime *sim_runtime(void)
 {
+    return sim_runtime_with(2);
+}
+
+fkl_runtime *sim_runtime_with(uint32_t workers)
+{
     fkl_runtime *runtime = NULL;
     fkl_runtime_config config = {
         .allocator = {allocate, resize, release, NULL},
         .stack_size = STACK_SIZE,
+        .pool_workers = workers,
     };
     SIM_OK(fkl_runtime_create(&config, &runtime));
     run.armed = run.memory_may_fail;

@@ -99,6 +99,8 @@ void sim_join(sim_task *task);
 
 // With an allocator that counts. Whatever is not freed when the scenario has ended fails it.
 fkl_runtime *sim_runtime(void);
+// The same with so many workers for pooled actors, instead of two.
+fkl_runtime *sim_runtime_with(uint32_t workers);
 // Shuts down, checks that sent = handled + dead-lettered + dropped, destroys.
 void sim_end_runtime(fkl_runtime *runtime);
 void sim_check_counters(fkl_runtime *runtime);
