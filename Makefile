@@ -78,6 +78,7 @@ built = $(patsubst %.c,$(OUT)/%,$(wildcard $(1)))
 LIBRARY := $(addsuffix .o,$(call built,runtime/*.c runtime/*/*.c))
 UNIT := $(call built,tests/runtime/test_*.c)
 SIM := $(call built,tests/sim/*.c)
+SIM_SUPPORT := $(addsuffix .o,$(call built,tests/support/sim*.c))
 STRESS := $(call built,tests/stress/*.c)
 EXAMPLES := $(call built,docs/examples/*.c)
 BENCH := $(OUT)/bench/runtime/forkless/forkless
@@ -121,7 +122,7 @@ $(UNIT): %: %.o $(OUT)/libforkless.a
 $(STRESS): %: %.o $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
 
-$(SIM): %: %.o $(OUT)/tests/support/sim.o $(OUT)/libforkless.a
+$(SIM): %: %.o $(SIM_SUPPORT) $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
 
 $(BENCH): $(addsuffix .o,$(call built,bench/runtime/forkless/*.c))

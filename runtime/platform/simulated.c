@@ -278,11 +278,10 @@ static void let_others_pass(const void *caller)
     self->priority = self->base;
 }
 
-void fkli_sim_point(void)
+static void point(const void *caller)
 {
     if (!simulated())
         return;
-    const void *caller = __builtin_return_address(0);
     if (sim.row >= LONG_RUN) {
         let_others_pass(caller);
         return;
@@ -290,6 +289,11 @@ void fkli_sim_point(void)
     step(caller, 0);
     if (sim.strategy != WALK || dice(sim.every))
         switch_to(choose(NULL));
+}
+
+void fkli_sim_point(void)
+{
+    point(__builtin_return_address(0));
 }
 
 void fkli_sim_yield(void)
@@ -300,7 +304,7 @@ void fkli_sim_yield(void)
 
 fkl_time fkli_sim_clock(void)
 {
-    fkli_sim_point();
+    point(__builtin_return_address(0));
     return ++sim.now;
 }
 
@@ -326,7 +330,7 @@ static void sleep_on(const void *word, fkl_time deadline)
 
 int fkli_sim_futex_wait(const uint32_t *word, uint32_t expected, fkl_time deadline)
 {
-    fkli_sim_point();
+    point(__builtin_return_address(0));
     if (!simulated())
         return 0;
     if (*word != expected)
@@ -338,11 +342,11 @@ int fkli_sim_futex_wait(const uint32_t *word, uint32_t expected, fkl_time deadli
 }
 
 // The kernel wakes the one that has slept longest; nobody should count on it.
-void fkli_sim_futex_wake_one(const void *word)
+bool fkli_sim_futex_wake_one(const void *word)
 {
-    fkli_sim_point();
+    point(__builtin_return_address(0));
     if (!simulated())
-        return;
+        return false;
     sim_thread *chosen = NULL;
     uint32_t seen = 0;
     for (uint32_t i = 0; i < sim.alive; ++i) {
@@ -352,6 +356,7 @@ void fkli_sim_futex_wake_one(const void *word)
     }
     if (chosen)
         wake(chosen, 0);
+    return chosen != NULL;
 }
 
 // Threads.

@@ -37,8 +37,9 @@ fkl_time fkli_sim_clock(void);
 // Like the system call: sleeps while `*word` is `expected`. Returns 0 (woken, also for no reason),
 // EAGAIN (the word was another), ETIMEDOUT or EINTR.
 int fkli_sim_futex_wait(const uint32_t *word, uint32_t expected, fkl_time deadline);
-// Wakes one of those who sleep on `word`, which need not be there any more.
-void fkli_sim_futex_wake_one(const void *word);
+// Wakes one of those who sleep on `word`, which need not be there any more. Returns whether there
+// was one.
+bool fkli_sim_futex_wake_one(const void *word);
 int fkli_sim_thread_create(pthread_t *thread, const pthread_attr_t *attributes,
                            void *(*run)(void *arg), void *arg);
 

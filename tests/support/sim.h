@@ -25,10 +25,14 @@
 #define SIM_FAIL_THREADS 2u // one thread start fails, of the first few
 #define SIM_FAIL_MEMORY 4u  // one allocation of the runtime fails, of the first few
 
+// How a scenario ends. The last two test the simulation itself: with the first seed.
+typedef enum sim_end { SIM_ENDS, SIM_DEADLOCKS, SIM_LOOPS } sim_end;
+
 typedef struct sim_scenario {
     const char *name;
     void (*body)(void);
     unsigned faults;
+    sim_end expected;
     uint32_t step_limit; // 0: a default that is enough for what ends at all
     struct sim_scenario *next;
 } sim_scenario;
