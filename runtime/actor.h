@@ -70,7 +70,9 @@ typedef struct fkli_pooled {
     // Those of the turn:
     fkl_behaviour behaviour;
     void *state;
-    fkli_atomic_u64 turns; // begun; read by anybody
+    // Read by anybody:
+    fkli_atomic_u64 turns; // begun
+    fkli_atomic_u64 ran;   // nanoseconds in turns, where these are measured
     uint64_t holder;       // constant: owns the mutexes that the actor takes
     bool started;
     bool finished;

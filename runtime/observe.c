@@ -39,8 +39,10 @@ static void describe(const fkl_actor *actor, fkl_time now, fkl_actor_stats *out)
     out->age = end_of_age(actor, now) - actor->spawned_at;
     out->pooled = actor->pooled;
     if (actor->pooled) {
-        // The times of its turns are not taken: that would cost more than most turns do.
-        out->turns = fkli_load_relaxed_u64(&((const fkli_pooled *)actor)->turns);
+        const fkli_pooled *pooled = (const fkli_pooled *)actor;
+        out->turns = fkli_load_relaxed_u64(&pooled->turns);
+        out->running = (int64_t)fkli_load_relaxed_u64(&pooled->ran);
+        out->waiting = out->age > out->running ? out->age - out->running : 0;
         return;
     }
     out->waiting = fkli_actor_waited(actor, now);

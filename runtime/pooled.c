@@ -92,12 +92,44 @@ static outcome handle_messages(fkli_pooled *pooled)
     return OUT_OF_TURN;
 }
 
+// A turn that is measured or traced: since when, and how many messages there were before.
+typedef struct stopwatch {
+    fkl_time since; // 0: neither
+    uint64_t handled;
+} stopwatch;
+
+static stopwatch start_watch(const fkl_actor *actor)
+{
+    fkl_runtime *runtime = actor->runtime;
+    if (!runtime->config.measure_turns && !fkli_trace_on(&runtime->tracer))
+        return (stopwatch){0, 0};
+    return (stopwatch){fkli_clock_now(), fkli_load_relaxed_u64(&actor->mailbox.handled)};
+}
+
+static void stop_watch(const stopwatch *watch, const fkli_thread *thread, fkli_pooled *pooled)
+{
+    if (!watch->since)
+        return;
+    const fkl_actor *actor = &pooled->actor;
+    fkl_time now = fkli_clock_now();
+    uint64_t ran = fkli_load_relaxed_u64(&pooled->ran); // one writer at a time
+    fkli_store_relaxed_u64(&pooled->ran, ran + (uint64_t)(now - watch->since));
+    fkli_trace_event event = {.kind = FKLI_TRACE_TURN, .at = watch->since, .until = now};
+    event.actor = actor->id;
+    event.number = fkli_load_relaxed_u64(&actor->mailbox.handled) - watch->handled;
+    event.thread = thread->serial;
+    fkli_trace_name(&event.subject, actor->name);
+    fkli_trace_name(&event.where, thread->name ? thread->name : "");
+    fkli_trace_add(&actor->runtime->tracer, &event);
+}
+
 static fkli_task_result run_turn(fkli_task *task, void *ctx)
 {
     (void)ctx;
     fkli_pooled *pooled = pooled_of(task);
     fkl_actor *actor = &pooled->actor;
     fkli_thread *thread = fkli_thread_current();
+    stopwatch watch = start_watch(actor);
     enter_turn(thread, pooled);
     fkli_store_relaxed_u64(&pooled->turns, fkli_load_relaxed_u64(&pooled->turns) + 1);
     if (!pooled->started && !shall_end(actor)) {
@@ -106,6 +138,7 @@ static fkli_task_result run_turn(fkli_task *task, void *ctx)
             pooled->behaviour.start(actor, pooled->state);
     }
     outcome out = handle_messages(pooled);
+    stop_watch(&watch, thread, pooled);
     if (out == AT_THE_END)
         return end(thread, pooled);
     leave_turn(thread, actor);

@@ -114,6 +114,21 @@ static fkl_err await_idle(fkl_runtime *runtime, fkl_time deadline)
     return err;
 }
 
+// Names whom a shutdown that gives up has waited for.
+static void report_running(fkl_runtime *runtime)
+{
+    enum { SHOWN = 10 };
+    fkl_running rows[SHOWN];
+    size_t count;
+    fkl_runtime_running(runtime, rows, SHOWN, &count);
+    for (size_t i = 0; i < count && i < SHOWN; ++i)
+        fkli_log(&runtime->log, FKL_LOG_WARN, "shutdown: actor %llx (%s) still runs: %s%s",
+                 (unsigned long long)rows[i].id, rows[i].name, rows[i].wait,
+                 rows[i].orphan ? ", killed" : "");
+    if (count > SHOWN)
+        fkli_log(&runtime->log, FKL_LOG_WARN, "shutdown: %zu more still run", count - SHOWN);
+}
+
 fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
 {
     fkl_actor *self = fkl_self();
@@ -122,6 +137,8 @@ fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
         return FKL_EDEADLK;
     stop_all(runtime);
     fkl_err err = await_idle(runtime, deadline);
+    if (err == FKL_ETIMEDOUT)
+        report_running(runtime);
     // Workers and timers last, for actors that wind up still need them.
     if (!err)
         err = fkli_scheduler_stop(runtime->pool, deadline);

@@ -31,7 +31,8 @@ typedef struct fkl_actor_stats {
     uint64_t dropped;       // of these, what was discarded unread
     uint64_t turns;         // pooled: how often a worker ran it
     int64_t age;            // since it was spawned
-    // Of pooled actors these are not measured, and 0:
+    // Of pooled actors: between turns and in turns, as far as these are measured
+    // (fkl_runtime_config.measure_turns) or traced.
     int64_t waiting; // in waits of the library
     int64_t running; // the rest of its age
 } fkl_actor_stats;

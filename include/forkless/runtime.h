@@ -59,6 +59,9 @@ typedef struct fkl_runtime_config {
     void (*on_thread_start)(fkl_actor_id id, void *ctx);
     void (*on_thread_end)(fkl_actor_id id, void *ctx);
     void *hook_ctx;
+    // Takes the times of pooled actors' turns (fkl_actor_stats.running). It costs two clock reads a
+    // turn, which is more than many turns take.
+    bool measure_turns;
     // Receives messages that are lost, from any thread that loses one, also in the middle of a send
     // or of an actor's end. It may send, but not block. Default: they are logged.
     void (*on_dead_letter)(const fkl_dead_letter *letter, void *ctx);
@@ -74,8 +77,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_create(const fkl_runtime_config *conf
 // Refuses new actors, asks every actor to stop, and waits until all threads have ended; that of the
 // timers last, and what they still had to send is destroyed.
 // Threads: any outside the runtime's actors. Blocks: until the deadline. Errors: FKL_ETIMEDOUT when
-// actors still run (fkl_runtime_running() names them; call again to go on waiting); FKL_EDEADLK
-// from an actor or the timer thread of this runtime; FKL_EINTR.
+// actors still run (the log names ten, fkl_runtime_running() all; call again to go on waiting);
+// FKL_EDEADLK from an actor or the timer thread of this runtime; FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline);
 
 // Frees a runtime whose shutdown succeeded, and one that never had a thread. Errors: FKL_EDEADLK

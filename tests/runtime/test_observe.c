@@ -119,6 +119,72 @@ Test(observe, messages_are_counted_by_what_became_of_them)
     rig_destroy(runtime);
 }
 
+// ---- pooled actors
+
+static fkl_turn spin_a_little(fkl_actor *self, fkl_msg *msg, void *state)
+{
+    (void)self;
+    rig_spin(10000);
+    fkl_msg_destroy(msg);
+    return --*(int *)state > 0 ? FKL_TURN_CONTINUE : FKL_TURN_END;
+}
+
+static fkl_actor_stats stats_of_pooled(bool measured, char **trace)
+{
+    fkl_runtime_config config = {.measure_turns = measured};
+    fkl_runtime *runtime;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    if (trace)
+        assert_ok(fkl_trace_start(runtime, 0));
+    fkl_behaviour behaviour = {.receive = spin_a_little};
+    int left = 10;
+    fkl_actor *actor;
+    assert_ok(fkl_spawn_pooled(runtime, &(fkl_spawn_options){.name = "spinner"}, &behaviour, &left,
+                               &actor));
+    for (uint64_t tag = 0; tag < 10; ++tag)
+        rig_send(actor, tag);
+    assert_ok(fkl_actor_join_thread_until(actor, SOON));
+    fkl_actor_stats stats;
+    fkl_actor_get_stats(actor, &stats);
+    cr_assert(stats.pooled);
+    cr_assert_geq(stats.turns, 1);
+    cr_assert_leq(stats.turns, 11);
+    cr_assert_eq(stats.handled, 10);
+    fkl_actor_release(actor);
+    assert_ok(fkl_runtime_shutdown(runtime, SOON));
+    text out = {NULL, 0};
+    if (trace) {
+        assert_ok(fkl_trace_write(runtime, append, &out));
+        *trace = out.bytes;
+    }
+    assert_ok(fkl_runtime_destroy(runtime));
+    return stats;
+}
+
+Test(observe, turns_are_counted_and_timed_only_on_request)
+{
+    fkl_actor_stats stats = stats_of_pooled(false, NULL);
+    cr_assert_eq(stats.running, 0);
+    stats = stats_of_pooled(true, NULL);
+    cr_assert_gt(stats.running, 0);
+    cr_assert_leq(stats.running, stats.age);
+}
+
+Test(observe, a_trace_has_turns_with_their_messages)
+{
+    char *trace;
+    fkl_actor_stats stats = stats_of_pooled(false, &trace);
+    cr_assert_gt(stats.running, 0, "what is traced is timed");
+    size_t messages = 0;
+    const char *at = trace;
+    while ((at = strstr(at, "\"name\":\"spinner\",\"cat\":\"turn\""))) {
+        at = strstr(at, "\"messages\":");
+        messages += strtoul(at + strlen("\"messages\":"), NULL, 10);
+    }
+    cr_assert_eq(messages, 10, "all messages are in some turn: %s", trace);
+    free(trace);
+}
+
 // ---- all actors
 
 Test(observe, a_snapshot_has_a_row_for_each_actor_that_has_not_ended)

@@ -236,6 +236,35 @@ Test(runtime, an_orphan_is_waited_for_and_shown_as_such, .timeout = 60)
     rig_destroy(runtime);
 }
 
+static void count_lines(fkl_log_level level, const char *text, void *ctx)
+{
+    int *lines = ctx;
+    if (level == FKL_LOG_WARN && strstr(text, "(busy) still runs: running"))
+        *lines += 1;
+    else if (strstr(text, "2 more still run"))
+        *lines += 100;
+}
+
+Test(runtime, a_shutdown_that_gives_up_names_whom_it_waited_for, .timeout = 60)
+{
+    enum { BUSY = 12 };
+    int lines = 0;
+    fkl_runtime_config config = {.log = count_lines, .log_ctx = &lines};
+    fkl_runtime *runtime;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    rig_gate gate = {0};
+    for (int i = 0; i < BUSY; ++i) {
+        fkl_spawn_options options = {.name = "busy"};
+        assert_ok(fkl_spawn(runtime, &options, act_stubborn, &gate, NULL));
+    }
+    assert_eventually(atomic_load(&gate.arrived) == BUSY);
+    assert_err(fkl_runtime_shutdown(runtime, fkl_after_ms(5)), FKL_ETIMEDOUT);
+    cr_assert_eq(lines, 110, "ten by name, two by number");
+    atomic_store(&gate.open, true);
+    rig_destroy(runtime);
+    cr_assert_eq(lines, 110, "nothing more");
+}
+
 struct hooks {
     atomic_int started, ended;
     atomic_int wrong;
