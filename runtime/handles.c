@@ -5,32 +5,16 @@
 
 #include "handles.h"
 
-#define FIRST_CHUNK 64u
-
 struct fkli_handle_slot {
     void *object; // NULL: free
     uint32_t generation;
     uint32_t next_free; // index + 1; 0: none
 };
 
-static size_t chunk_len(unsigned chunk)
-{
-    return (size_t)FIRST_CHUNK << chunk;
-}
-
-// Which chunk a slot is in, and where.
-static unsigned locate(uint32_t index, uint64_t *offset)
-{
-    uint64_t position = (uint64_t)index + FIRST_CHUNK;
-    unsigned chunk = 63u - (unsigned)__builtin_clzll(position) - 6u;
-    *offset = position - chunk_len(chunk);
-    return chunk;
-}
-
 static fkli_handle_slot *slot_at(const fkli_handles *handles, uint32_t index)
 {
-    uint64_t offset;
-    unsigned chunk = locate(index, &offset);
+    size_t offset;
+    unsigned chunk = fkli_chunk_of(index, &offset);
     return &handles->chunks[chunk][offset];
 }
 
@@ -41,17 +25,17 @@ void fkli_handles_init(fkli_handles *handles, const fkl_allocator *allocator)
 
 void fkli_handles_fini(fkli_handles *handles)
 {
-    for (unsigned chunk = 0; chunk < FKLI_HANDLE_CHUNKS; ++chunk)
+    for (unsigned chunk = 0; chunk < FKLI_CHUNKS; ++chunk)
         fkli_free(handles->allocator, handles->chunks[chunk],
-                  chunk_len(chunk) * sizeof(fkli_handle_slot));
+                  fkli_chunk_len(chunk) * sizeof(fkli_handle_slot));
 }
 
 static fkl_err grow(fkli_handles *handles)
 {
-    uint64_t offset;
-    unsigned chunk = locate(handles->slots, &offset);
-    size_t count = chunk_len(chunk);
-    if (chunk >= FKLI_HANDLE_CHUNKS || handles->slots + (uint64_t)count > UINT32_MAX)
+    size_t offset;
+    unsigned chunk = fkli_chunk_of(handles->slots, &offset);
+    size_t count = fkli_chunk_len(chunk);
+    if (chunk >= FKLI_CHUNKS || handles->slots + (uint64_t)count > UINT32_MAX)
         return FKL_ENOMEM;
     handles->chunks[chunk] = fkli_alloc(handles->allocator, count * sizeof(fkli_handle_slot));
     if (!handles->chunks[chunk])

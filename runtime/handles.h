@@ -11,9 +11,8 @@
 
 #include <forkless/error.h>
 
+#include "chunks.h"
 #include "memory.h"
-
-#define FKLI_HANDLE_CHUNKS 26
 
 typedef struct fkli_handle_slot fkli_handle_slot;
 
@@ -22,7 +21,7 @@ typedef struct fkli_handles {
     uint32_t slots;      // in the chunks so far
     uint32_t used;       // the first ones: given out at least once
     uint32_t first_free; // of those; index + 1; 0: none
-    fkli_handle_slot *chunks[FKLI_HANDLE_CHUNKS];
+    fkli_handle_slot *chunks[FKLI_CHUNKS];
 } fkli_handles;
 
 // `allocator` outlives the table.

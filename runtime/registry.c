@@ -24,25 +24,16 @@ static uint32_t refs_of(uint64_t word)
     return (uint32_t)(word & REFS_MASK);
 }
 
-// Which chunk a slot is in, and where.
-static unsigned locate(uint32_t index, uint64_t *offset)
-{
-    uint64_t position = (uint64_t)index + FKLI_FIRST_CHUNK;
-    unsigned chunk = 63u - (unsigned)__builtin_clzll(position) - 6u;
-    *offset = position - ((uint64_t)FKLI_FIRST_CHUNK << chunk);
-    return chunk;
-}
-
 static size_t chunk_bytes(unsigned chunk)
 {
-    return ((size_t)FKLI_FIRST_CHUNK << chunk) * sizeof(fkli_slot);
+    return fkli_chunk_len(chunk) * sizeof(fkli_slot);
 }
 
 // NULL when the slot does not exist (yet).
 static fkli_slot *slot_at(fkl_runtime *runtime, uint32_t index)
 {
-    uint64_t offset;
-    unsigned chunk = locate(index, &offset);
+    size_t offset;
+    unsigned chunk = fkli_chunk_of(index, &offset);
     if (chunk >= FKLI_CHUNKS)
         return NULL;
     // The acquire pairs with the release in grow_locked(): the chunk's words are zeroed.
@@ -78,9 +69,9 @@ void fkli_registry_release(fkl_runtime *runtime)
 // Adds the next chunk and puts its slots on the free list, lowest first.
 static fkl_err grow_locked(fkl_runtime *runtime)
 {
-    uint64_t offset;
-    unsigned chunk = locate(runtime->slots, &offset);
-    uint64_t count = (uint64_t)FKLI_FIRST_CHUNK << chunk;
+    size_t offset;
+    unsigned chunk = fkli_chunk_of(runtime->slots, &offset);
+    uint64_t count = fkli_chunk_len(chunk);
     if (chunk >= FKLI_CHUNKS || runtime->slots + count > UINT32_MAX)
         return FKL_ELIMIT;
     fkli_slot *slots = fkli_alloc_zeroed(&runtime->allocator, chunk_bytes(chunk));

@@ -14,6 +14,7 @@
 #include <forkless/runtime.h>
 
 #include "deadletter.h"
+#include "chunks.h"
 #include "log.h"
 #include "memory.h"
 #include "platform/platform.h"
@@ -27,10 +28,6 @@ typedef struct fkli_slot {
     fkl_actor *actor;   // valid while there are references
     uint32_t next_free; // guarded by the registry's lock; slot index + 1
 } fkli_slot;
-
-// Chunk n holds FKLI_FIRST_CHUNK << n slots, so the directory never grows.
-#define FKLI_FIRST_CHUNK 64u
-#define FKLI_CHUNKS 26
 
 struct fkl_runtime {
     fkl_allocator allocator; // first: see fkli_allocator_of()

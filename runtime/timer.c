@@ -15,12 +15,11 @@
 
 #include "timer.h"
 
+#include "chunks.h"
 #include "memory.h"
 #include "wait.h"
 
-#define FIRST_CHUNK 64u
-
-enum { CHUNKS = 26, CHILDREN = 4 };
+enum { CHILDREN = 4 };
 
 typedef struct entry {
     fkl_time deadline;
@@ -35,7 +34,7 @@ struct fkli_timers {
     fkli_atomic_u32 started; // set under `starting`
     // Guarded by lock:
     fkli_lock lock;
-    entry *chunks[CHUNKS];
+    entry *chunks[FKLI_CHUNKS];
     unsigned chunk_count;
     size_t len;
     uint64_t last_order;
@@ -48,32 +47,21 @@ struct fkli_timers {
 
 // The chunks.
 
-static size_t chunk_len(unsigned chunk)
-{
-    return (size_t)FIRST_CHUNK << chunk;
-}
-
-// Entries in the first `count` chunks.
-static size_t capacity_of(unsigned count)
-{
-    return chunk_len(count) - FIRST_CHUNK;
-}
-
 static entry *at(fkli_timers *timers, size_t place)
 {
-    uint64_t position = (uint64_t)place + FIRST_CHUNK;
-    unsigned chunk = 63u - (unsigned)__builtin_clzll(position) - 6u;
-    return &timers->chunks[chunk][position - chunk_len(chunk)];
+    size_t offset;
+    unsigned chunk = fkli_chunk_of(place, &offset);
+    return &timers->chunks[chunk][offset];
 }
 
 // Makes room for `len` entries. One chunk is always enough, as it is asked for one more at a time.
 static fkl_err reserve_locked(fkli_timers *timers, size_t len)
 {
-    if (len <= capacity_of(timers->chunk_count))
+    if (len <= fkli_chunks_len(timers->chunk_count))
         return FKL_OK;
-    if (timers->chunk_count == CHUNKS)
+    if (timers->chunk_count == FKLI_CHUNKS)
         return FKL_ENOMEM;
-    size_t size = chunk_len(timers->chunk_count) * sizeof(entry);
+    size_t size = fkli_chunk_len(timers->chunk_count) * sizeof(entry);
     entry *chunk = fkli_alloc(timers->allocator, size);
     if (!chunk)
         return FKL_ENOMEM;
@@ -88,9 +76,9 @@ static void unlock_and_trim(fkli_timers *timers)
     entry *spare = NULL;
     size_t size = 0;
     unsigned count = timers->chunk_count;
-    if (count > 1 && timers->len < capacity_of(count - 1) / 2) {
+    if (count > 1 && timers->len < fkli_chunks_len(count - 1) / 2) {
         spare = timers->chunks[--timers->chunk_count];
-        size = chunk_len(timers->chunk_count) * sizeof(entry);
+        size = fkli_chunk_len(timers->chunk_count) * sizeof(entry);
     }
     fkli_lock_give(&timers->lock);
     fkli_free(timers->allocator, spare, size);
@@ -314,7 +302,7 @@ void fkli_timers_destroy(fkli_timers *timers)
         return;
     const fkl_allocator *allocator = timers->allocator;
     for (unsigned chunk = 0; chunk < timers->chunk_count; ++chunk)
-        fkli_free(allocator, timers->chunks[chunk], chunk_len(chunk) * sizeof(entry));
+        fkli_free(allocator, timers->chunks[chunk], fkli_chunk_len(chunk) * sizeof(entry));
     fkli_lock_fini(&timers->lock);
     fkli_lock_fini(&timers->starting);
     fkli_thread_fini(&timers->thread);
