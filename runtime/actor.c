@@ -11,6 +11,7 @@
 #include "actor.h"
 
 #include "exit.h"
+#include "names.h"
 #include "ward.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ static fkl_actor_id spawner_id(void)
     return self ? self->id : FKL_NOBODY;
 }
 
-fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
+static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
 {
     fkli_lock_take(&runtime->lock);
     fkl_err err = FKL_OK;
@@ -154,9 +155,25 @@ fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
         ++runtime->retired.spawned;
     }
     fkli_lock_give(&runtime->lock);
-    if (!err)
-        fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
     return err;
+}
+
+fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, const fkl_spawn_options *options,
+                          uint32_t refs)
+{
+    bool named = options && options->register_as;
+    fkl_err err = named ? fkli_name_claim(actor, options->register_as) : FKL_OK;
+    if (err)
+        return err;
+    err = enlist(runtime, actor, refs);
+    if (err) {
+        fkli_name_free(actor, fkli_name_take_locked(actor));
+        return err;
+    }
+    if (named)
+        fkli_name_confirm(actor);
+    fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
+    return FKL_OK;
 }
 
 void fkli_actor_count_out(fkl_runtime *runtime, bool was_started)
@@ -282,7 +299,7 @@ fkl_err fkli_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
     }
     fkl_actor *actor = &threaded->actor;
     fkli_ward_inherit(actor);
-    err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
+    err = fkli_actor_enlist(runtime, actor, options, out ? 2 : 1);
     if (err) {
         fkli_actor_abandon(actor);
         return err;

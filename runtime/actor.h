@@ -18,6 +18,8 @@
 
 typedef struct fkli_monitor fkli_monitor; // monitor.h
 typedef struct fkli_ward fkli_ward;       // ward.h
+typedef struct fkli_name fkli_name;       // names.h
+typedef struct fkli_member fkli_member;   // groups.h
 
 struct fkl_actor {
     // Constant once it is spawned:
@@ -49,6 +51,8 @@ struct fkl_actor {
     fkli_monitor *watchers; // monitors on this actor
     fkli_monitor *watching; // monitors by this actor
     uint64_t last_monitor;  // the own thread's
+    fkli_name *registered;  // or NULL
+    fkli_member *groups;    // also guarded by the lock of the groups, which is taken second
     fkli_mailbox mailbox;
 };
 
@@ -121,9 +125,10 @@ void fkli_actor_abandon(fkl_actor *actor);
 // Drops what its consumer has taken from the mailbox, and says that its code runs no more. Threads:
 // its own, after its exit is published.
 void fkli_actor_end(fkl_actor *actor);
-// Enters the actor into the runtime, with `refs` references. Errors: FKL_ESHUTDOWN, FKL_ELIMIT,
-// FKL_ENOMEM.
-FKL_MUST_CHECK fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs);
+// Enters the actor into the runtime, with `refs` references and the name that the options say.
+// Errors: FKL_ESHUTDOWN, FKL_ELIMIT, FKL_ENOMEM, FKL_EEXIST, FKL_EINVAL.
+FKL_MUST_CHECK fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor,
+                                         const fkl_spawn_options *options, uint32_t refs);
 // The last thing that an actor does with the runtime. `was_started`: not after a failed start.
 void fkli_actor_count_out(fkl_runtime *runtime, bool was_started);
 

@@ -4,13 +4,16 @@
 // sentinels, monitors. Publishing runs in the actor's own thread or in the one that kills it.
 //
 // Order of a publication. Under the actor's lock: the record is written, the mailbox closes, the
-// live count falls, `exited` is set (release). After the lock: joiners wake, the sentinel's write
-// end is closed, monitors fire. So whoever sees the exit also finds the mailbox closed and the
-// count lowered, and nothing that could block or call the user's code runs under the lock.
+// name is freed, the live count falls, `exited` is set (release). After the lock: joiners wake, the
+// sentinel's write end is closed, monitors fire, groups are left. So whoever sees the exit also
+// finds the mailbox closed and the count lowered, and nothing that could block or call the user's
+// code runs under the lock.
 
 #include "exit.h"
 
+#include "groups.h"
 #include "monitor.h"
+#include "names.h"
 #include "ward.h"
 
 // What will be said.
@@ -79,6 +82,7 @@ static bool publish(fkl_actor *actor, verdict how, int32_t code)
     // Before the close, because a receive that finds the mailbox closed looks here.
     fkli_scope_set_ended(&actor->scope);
     fkl_msg *left = fkli_mailbox_close(&actor->mailbox);
+    fkli_name *name = fkli_name_take_locked(actor); // so who joins finds it free
     fkli_sub_release_u64(&actor->runtime->live, 1);
     actor->exited_at = fkli_clock_now();
     fkli_event_set(&actor->exited);
@@ -91,7 +95,9 @@ static bool publish(fkl_actor *actor, verdict how, int32_t code)
     fkli_event_wake(&actor->exited);
     fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
     fkli_fd_close(fd);
+    fkli_name_free(actor, name);
     fkli_monitors_settle(actor);
+    fkli_groups_leave(actor);
     fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, left, false));
     fkli_ward_tell(actor, FKLI_WARD_EXITED);
     return true;

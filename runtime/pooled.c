@@ -214,7 +214,7 @@ fkl_err fkli_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options
     pooled->state = state;
     pooled->holder = fkli_thread_new_serial();
     fkli_ward_inherit(actor);
-    err = fkli_actor_enlist(runtime, actor, out ? 2 : 1);
+    err = fkli_actor_enlist(runtime, actor, options, out ? 2 : 1);
     if (err) {
         fkli_actor_abandon(actor);
         return err;

@@ -13,8 +13,8 @@
 #include <forkless/actor.h>
 #include <forkless/runtime.h>
 
-#include "deadletter.h"
 #include "chunks.h"
+#include "deadletter.h"
 #include "log.h"
 #include "memory.h"
 #include "platform/platform.h"
@@ -38,6 +38,8 @@ struct fkl_runtime {
     fkli_dead_letters dead_letters;
     fkli_tracer tracer;
     struct fkli_delayed *delayed; // delayed.h
+    struct fkli_names *names;     // names.h
+    struct fkli_groups *groups;   // groups.h
     fkli_scheduler *pool; // of pooled actors; freed last, for who wakes one may still be in it
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor

@@ -5,6 +5,8 @@
 
 #include "actor.h"
 #include "delayed.h"
+#include "groups.h"
+#include "names.h"
 #include "pooled.h"
 #include "registry.h"
 #include "ward.h"
@@ -26,12 +28,18 @@ static fkl_err create_parts(fkl_runtime *runtime)
     if (!err)
         err = fkli_delayed_create(&runtime->allocator, &runtime->delayed);
     if (!err)
+        err = fkli_names_create(&runtime->allocator, &runtime->names);
+    if (!err)
+        err = fkli_groups_create(&runtime->allocator, &runtime->groups);
+    if (!err)
         err = fkli_pool_create(runtime); // last: fkli_registry_release() frees it
     return err;
 }
 
 static void destroy_parts(fkl_runtime *runtime)
 {
+    fkli_groups_destroy(runtime->groups);
+    fkli_names_destroy(runtime->names);
     fkli_delayed_destroy(runtime->delayed);
     fkli_timers_destroy(runtime->timers);
 }

@@ -41,12 +41,14 @@ typedef struct fkl_spawn_options {
     // User messages that its mailbox holds at most, 0 for no bound, and what is done beyond that.
     uint32_t mailbox_capacity;
     fkl_full mailbox_full;
+    // NULL, or a name that it has before its code runs: see fkl_register().
+    const char *register_as;
 } fkl_spawn_options;
 
 // Starts an actor that runs fn(self, arg) in a thread of its own. `options` and `out` may be NULL.
 // Ownership: `*out` is a reference for the caller to release; `arg` passes to the actor on success.
 // Threads: any. Blocks: never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ELIMIT, FKL_ESHUTDOWN,
-// FKL_EINVAL; nothing has been started then.
+// FKL_EINVAL, FKL_EEXIST (`register_as` is taken); nothing has been started then.
 FKL_API FKL_MUST_CHECK fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
                                          fkl_actor_fn fn, void *arg, fkl_actor **out);
 

@@ -33,8 +33,10 @@
 #include <forkless/clock.h>
 #include <forkless/codec.h>
 #include <forkless/error.h>
+#include <forkless/group.h>
 #include <forkless/mail.h>
 #include <forkless/message.h>
+#include <forkless/name.h>
 #include <forkless/observe.h>
 #include <forkless/pooled.h>
 #include <forkless/runtime.h>

@@ -49,7 +49,8 @@ typedef struct fkl_behaviour {
 // The first one of a runtime starts the workers (fkl_runtime_config.pool_workers).
 // Ownership: `*out` is a reference for the caller to release; `state` passes to the actor on
 // success, whose `finish` always runs then. Threads: any. Blocks: never.
-// Errors: FKL_EINVAL (no `receive`), FKL_ENOMEM, FKL_ELIMIT, FKL_ESHUTDOWN, FKL_ETHREAD (no worker
+// Errors: FKL_EINVAL (no `receive`), FKL_ENOMEM, FKL_ELIMIT, FKL_ESHUTDOWN, FKL_EEXIST (the name to
+// register is taken), FKL_ETHREAD (no worker
 // could be started).
 FKL_API FKL_MUST_CHECK fkl_err fkl_spawn_pooled(fkl_runtime *runtime,
                                                 const fkl_spawn_options *options,
