@@ -11,6 +11,7 @@
 #include "actor.h"
 
 #include "exit.h"
+#include "link.h"
 #include "names.h"
 #include "ward.h"
 
@@ -48,6 +49,7 @@ fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options
     actor->runtime = runtime;
     actor->spawned_at = fkli_clock_now();
     actor->data = options ? options->data : NULL;
+    actor->trap_exits = options && options->trap_exits;
     actor->sentinel_read = -1;
     actor->sentinel_write = -1;
     fkli_event_init(&actor->exited);
@@ -242,6 +244,19 @@ void fkli_actor_end(fkl_actor *actor)
     tell_end(actor);
 }
 
+// Its id may have been found already, so it dies like any other actor; but whoever spawns it is
+// told by the error that it gets, and not by a signal.
+void fkli_actor_abort_start(fkl_actor *actor, uint32_t refs)
+{
+    fkl_runtime *runtime = actor->runtime;
+    fkli_link_disown(actor);
+    fkl_actor_kill(actor, 0);
+    tell_end(actor);
+    for (; refs > 0; refs--)
+        fkl_actor_release(actor);
+    fkli_actor_count_out(runtime, false);
+}
+
 // The thread.
 
 static void finish(fkli_threaded *threaded, bool returned)
@@ -304,19 +319,16 @@ fkl_err fkli_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
         fkli_actor_abandon(actor);
         return err;
     }
-    size_t stack_size =
-        options && options->stack_size ? options->stack_size : runtime->config.stack_size;
-    const char *name = actor->name[0] ? actor->name : NULL;
-    threaded->start = (fkli_start){run_actor, threaded, name};
-    err = fkli_thread_start(&threaded->start, stack_size);
+    err = options && options->link ? fkli_link_child(actor) : FKL_OK;
+    if (!err) {
+        size_t stack_size =
+            options && options->stack_size ? options->stack_size : runtime->config.stack_size;
+        const char *name = actor->name[0] ? actor->name : NULL;
+        threaded->start = (fkli_start){run_actor, threaded, name};
+        err = fkli_thread_start(&threaded->start, stack_size);
+    }
     if (err) {
-        // Its id may have been found already, so it dies like any other actor.
-        fkl_actor_kill(actor, 0);
-        tell_end(actor);
-        if (out)
-            fkl_actor_release(actor);
-        fkl_actor_release(actor);
-        fkli_actor_count_out(runtime, false);
+        fkli_actor_abort_start(actor, out ? 2 : 1);
         return err;
     }
     if (out)

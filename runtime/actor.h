@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The inside of an actor. actor.c starts and ends it, send.c and receive.c do its mail, exit.c
-// publishes how it ended, monitor.c tells others. What all actors have is struct fkl_actor; a
+// publishes how it ended, monitor.c and link.c tell
+// others. What all actors have is struct fkl_actor; a
 // thread actor, which has a thread of its own, embeds it in struct fkli_threaded, a pooled actor in
 // struct fkli_pooled.
 #ifndef FKLI_ACTOR_H
@@ -12,10 +13,12 @@
 
 #include "blob.h"
 #include "mailbox.h"
+#include "reftable.h"
 #include "registry.h"
 #include "scheduler.h"
 #include "wait.h"
 
+typedef struct fkli_link fkli_link;       // link.h
 typedef struct fkli_monitor fkli_monitor; // monitor.h
 typedef struct fkli_ward fkli_ward;       // ward.h
 typedef struct fkli_name fkli_name;       // names.h
@@ -44,13 +47,15 @@ struct fkl_actor {
     fkl_time exited_at;
     fkli_blob *error; // what exit.error points into, or will
     int32_t pending_code;
-    bool pending; // fkl_actor_set_exit() was called
+    bool pending;    // fkl_actor_set_exit() was called
+    bool trap_exits; // guarded by lock, like what follows
     // Guarded by lock:
     int sentinel_read; // -1: not made
     int sentinel_write;
     fkli_monitor *watchers; // monitors on this actor
-    fkli_monitor *watching; // monitors by this actor
-    uint64_t last_monitor;  // the own thread's
+    fkli_link *links;       // see link.c: guarded by the partner's lock too
+    fkli_reftable *refs;    // monitors by this actor
+    uint64_t last_ref;      // the own thread's: the last number used in `refs`
     fkli_name *registered;  // or NULL
     fkli_member *groups;    // also guarded by the lock of the groups, which is taken second
     fkli_mailbox mailbox;
@@ -129,6 +134,8 @@ void fkli_actor_end(fkl_actor *actor);
 // Errors: FKL_ESHUTDOWN, FKL_ELIMIT, FKL_ENOMEM, FKL_EEXIST, FKL_EINVAL.
 FKL_MUST_CHECK fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor,
                                          const fkl_spawn_options *options, uint32_t refs);
+// Ends an actor that was enlisted, with `refs` references, and cannot start.
+void fkli_actor_abort_start(fkl_actor *actor, uint32_t refs);
 // The last thing that an actor does with the runtime. `was_started`: not after a failed start.
 void fkli_actor_count_out(fkl_runtime *runtime, bool was_started);
 

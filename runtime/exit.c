@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Exit records: what will be said, publishing it once, and everybody who waits for it: joiners,
-// sentinels, monitors. Publishing runs in the actor's own thread or in the one that kills it.
+// sentinels, links, monitors. Publishing runs in the actor's own thread, in the one that kills it,
+// or in one that publishes the exit of a linked actor.
 //
 // Order of a publication. Under the actor's lock: the record is written, the mailbox closes, the
 // name is freed, the live count falls, `exited` is set (release). After the lock: joiners wake, the
-// sentinel's write end is closed, monitors fire, groups are left. So whoever sees the exit also
-// finds the mailbox closed and the count lowered, and nothing that could block or call the user's
-// code runs under the lock.
+// sentinel's write end is closed, links pass the exit on, monitors fire, groups are left. So
+// whoever sees the exit also finds the mailbox closed and the count lowered, and nothing that could
+// block or call the user's code runs under the lock.
+//
+// An exit that a link passes on is published under the locks of both actors, and queued to be told
+// of: however long a chain of linked actors is, it is a loop and not a recursion.
 
 #include "exit.h"
 
 #include "groups.h"
+#include "link.h"
 #include "monitor.h"
 #include "names.h"
 #include "ward.h"
@@ -47,6 +52,7 @@ static void write_record_locked(fkl_actor *actor, verdict how, int32_t code)
 {
     fkl_exit *record = &actor->exit;
     record->id = actor->id;
+    record->origin = actor->id;
     if (how == KILLED) {
         record->reason = FKL_EXIT_KILLED;
         record->code = code;
@@ -70,36 +76,91 @@ static const char *reason_text(fkl_exit_reason reason)
     return texts[reason];
 }
 
-// The caller holds a reference. First come, first served: the lock decides.
-static bool publish(fkl_actor *actor, verdict how, int32_t code)
+// Publishes the record that has been written, and notes in `ending` what remains to be done.
+static void close_locked(fkl_actor *actor, fkli_ending *ending)
 {
-    fkli_lock_take(&actor->lock);
-    if (fkli_event_is_set(&actor->exited)) {
-        fkli_lock_give(&actor->lock);
-        return false;
-    }
-    write_record_locked(actor, how, code);
     // Before the close, because a receive that finds the mailbox closed looks here.
     fkli_scope_set_ended(&actor->scope);
-    fkl_msg *left = fkli_mailbox_close(&actor->mailbox);
-    fkli_name *name = fkli_name_take_locked(actor); // so who joins finds it free
+    ending->actor = actor;
+    ending->next = NULL;
+    ending->left = fkli_mailbox_close(&actor->mailbox);
+    ending->name = fkli_name_take_locked(actor); // so who joins finds it free
     fkli_sub_release_u64(&actor->runtime->live, 1);
     actor->exited_at = fkli_clock_now();
     fkli_event_set(&actor->exited);
-    int fd = actor->sentinel_write;
+    ending->sentinel = actor->sentinel_write;
     actor->sentinel_write = -1;
-    fkli_lock_give(&actor->lock);
+}
 
+static void forget_refs(fkl_actor *actor)
+{
+    fkli_lock_take(&actor->lock);
+    fkli_reftable *refs = actor->refs;
+    actor->refs = NULL;
+    fkli_lock_give(&actor->lock);
+    fkli_reftable_orphan(&actor->runtime->allocator, refs);
+}
+
+// Tells everybody of an exit; the exits that follow from it are appended to `endings`.
+static void announce(fkli_ending *ending, fkli_endings *endings)
+{
+    fkl_actor *actor = ending->actor;
     fkli_actor_trace(actor, FKLI_TRACE_EXIT, 0, 0, reason_text(actor->exit.reason));
+    if (ending->stop)
+        fkli_actor_request_stop(actor);
     fkli_actor_wake(actor); // a receive in the own thread ends, when a helper published
     fkli_event_wake(&actor->exited);
     fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
-    fkli_fd_close(fd);
-    fkli_name_free(actor, name);
+    fkli_fd_close(ending->sentinel);
+    fkli_name_free(actor, ending->name);
+    fkli_links_settle(actor, endings);
     fkli_monitors_settle(actor);
+    forget_refs(actor);
     fkli_groups_leave(actor);
-    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, left, false));
+    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, ending->left, false));
+    fkli_blob_release(ending->unused);
     fkli_ward_tell(actor, FKLI_WARD_EXITED);
+}
+
+static void announce_all(fkli_ending *first)
+{
+    fkli_endings endings = {first, first};
+    announce(first, &endings);
+    fkli_ending *next;
+    for (fkli_ending *ending = first->next; ending; ending = next) {
+        announce(ending, &endings);
+        next = ending->next;
+        fkli_link_announced(ending);
+    }
+}
+
+// The caller holds a reference. First come, first served: the lock decides.
+static bool publish(fkl_actor *actor, verdict how, int32_t code)
+{
+    fkli_ending ending = {.stop = how == KILLED};
+    fkli_lock_take(&actor->lock);
+    bool first = !fkli_event_is_set(&actor->exited);
+    if (first) {
+        write_record_locked(actor, how, code);
+        close_locked(actor, &ending);
+    }
+    fkli_lock_give(&actor->lock);
+    if (first)
+        announce_all(&ending);
+    return first;
+}
+
+bool fkli_exit_follow_locked(fkl_actor *actor, const fkl_actor *cause, fkli_ending *ending)
+{
+    if (fkli_event_is_set(&actor->exited))
+        return false;
+    ending->unused = actor->error;
+    ending->stop = true;
+    actor->exit = cause->exit;
+    actor->exit.id = actor->id;
+    // The error that the cause had set is not in its record if it was killed.
+    actor->error = cause->exit.error ? fkli_blob_retain(cause->error) : NULL;
+    close_locked(actor, ending);
     return true;
 }
 
@@ -115,10 +176,18 @@ bool fkl_actor_exit_now(fkl_actor *actor, int32_t code)
 
 bool fkl_actor_kill(fkl_actor *actor, int32_t code)
 {
-    bool published = publish(actor, KILLED, code);
-    if (published)
-        fkli_actor_request_stop(actor);
-    return published;
+    return publish(actor, KILLED, code);
+}
+
+fkl_err fkl_actor_kill_until(fkl_actor *actor, int32_t code, fkl_time deadline, fkl_exit *exit)
+{
+    if (fkl_self() == actor)
+        return FKL_EDEADLK;
+    fkl_actor_kill(actor, code);
+    fkl_err err = fkl_actor_join_thread_until(actor, deadline);
+    if (!err && exit)
+        *exit = actor->exit; // published before the end of the thread
+    return err;
 }
 
 void fkli_exit_fini(fkl_actor *actor)

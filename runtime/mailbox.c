@@ -140,6 +140,19 @@ void fkli_mailbox_uncount(fkli_mailbox *mailbox, const fkl_msg *msg)
     fkli_store_relaxed_u64(&mailbox->handled, fkli_load_relaxed_u64(&mailbox->handled) - 1);
 }
 
+fkl_msg *fkli_mailbox_find_system(fkli_mailbox *mailbox,
+                                  bool (*match)(const fkl_msg *msg, const void *ctx),
+                                  const void *ctx)
+{
+    fkli_lock *lock = fkli_mailbox_lock(mailbox);
+    fkli_mailbox_take_system_locked(mailbox);
+    fkl_msg *msg = mailbox->system_lane.fifo.first;
+    while (msg && !match(msg, ctx))
+        msg = msg->next;
+    fkli_mailbox_unlock(lock);
+    return msg;
+}
+
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg)
 {
     if (mailbox->matching)

@@ -88,6 +88,10 @@ void fkli_mailbox_unblock(fkli_mailbox *mailbox);
 // for system messages to come.
 bool fkli_mailbox_is_done(const fkli_mailbox *mailbox, const fkli_scan *scan);
 
+// The first system message that matches, left where it is, or NULL. Costs O(system messages).
+fkl_msg *fkli_mailbox_find_system(fkli_mailbox *mailbox,
+                                  bool (*match)(const fkl_msg *msg, const void *ctx),
+                                  const void *ctx);
 // Takes a system message out; false when it is not there, or a match function runs, which may be
 // looking at it. Costs O(system messages).
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg);

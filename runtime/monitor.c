@@ -3,28 +3,26 @@
 // Monitors. One is made and ended by the watcher's own thread, and fired or swept by whoever
 // publishes the target's or the watcher's exit.
 //
-// A monitor is in two lists, each guarded by the lock of the actor that heads it; the locks are
-// never held together. What decides is `state`: one compare-and-swap takes it from ARMED to FIRED
-// (the message goes out) or to ENDED (it never will). The message is made together with the
-// monitor, so nothing has to be allocated when an actor ends, and it shares the error of the exit
-// record.
+// A monitor is in the watcher's table and in the target's list, each guarded by the lock of its
+// actor; the locks are never held together. What decides is `state`: one compare-and-swap takes it
+// from ARMED to FIRED (the message goes out) or to ENDED (it never will). The message is made
+// together with the monitor, so nothing has to be allocated when an actor ends, and it shares the
+// error of the exit record.
 
 #include "monitor.h"
+
+#include <forkless/monitor.h>
 
 enum { ARMED, FIRED, ENDED };
 
 struct fkli_monitor {
-    fkli_atomic_u32 refs; // each list it is in, its message once that is out, who works on it
+    fkli_refnode node;    // first: see monitor_of(); guarded by the watcher's lock
+    fkli_atomic_u32 refs; // the table, the list, its message once that is out, who works on it
     fkli_atomic_u32 state;
-    fkl_monitor_ref ref;
     fkl_actor *watcher; // retained
     fkl_actor *target;  // retained; NULL when it was gone before
     fkl_msg *down;      // the monitor's until FIRED, its own afterwards
     bool discard;       // the watcher's own thread: ended after it fired
-    // Guarded by the watcher's lock:
-    bool is_watching;
-    fkli_monitor *next_watching;
-    fkli_monitor *previous_watching;
     // Guarded by the target's lock:
     bool is_watcher;
     fkli_monitor *next_watcher;
@@ -69,7 +67,15 @@ static void release_down(fkl_msg *msg)
         release(down_of(msg)->monitor);
 }
 
-// With a reference for each list. Takes over the reference to `target`.
+static fkli_monitor *monitor_of(fkli_refnode *node)
+{
+    _Static_assert(offsetof(fkli_monitor, node) == 0, "a node of a monitor is the monitor");
+    return (fkli_monitor *)node;
+}
+
+static void forget(fkli_refnode *node);
+
+// With a reference for the table and one for the list. Takes over the reference to `target`.
 static fkl_err create(fkl_actor *watcher, fkl_actor *target, fkl_actor_id id, fkli_monitor **out)
 {
     const fkl_allocator *allocator = &watcher->runtime->allocator;
@@ -82,41 +88,25 @@ static fkl_err create(fkl_actor *watcher, fkl_actor *target, fkl_actor_id id, fk
         fkli_free(allocator, monitor, sizeof *monitor);
         return err;
     }
-    monitor->ref = ++watcher->last_monitor;
+    monitor->node.ref = ++watcher->last_ref;
+    monitor->node.orphaned = forget;
     monitor->watcher = fkl_actor_retain(watcher);
     monitor->target = target;
     fkli_store_relaxed_u32(&monitor->refs, 2);
     fkli_store_relaxed_u32(&monitor->state, ARMED);
-    down_of(monitor->down)->ref = monitor->ref;
+    down_of(monitor->down)->ref = monitor->node.ref;
     down_of(monitor->down)->exit.id = id;
     *out = monitor;
     return FKL_OK;
 }
 
-// The lists.
+// The table and the list.
 
-static void link_watching_locked(fkli_monitor *monitor)
+static bool unlist_locked(fkli_monitor *monitor)
 {
     fkl_actor *watcher = monitor->watcher;
-    monitor->is_watching = true;
-    monitor->next_watching = watcher->watching;
-    if (watcher->watching)
-        watcher->watching->previous_watching = monitor;
-    watcher->watching = monitor;
-}
-
-static bool unlink_watching_locked(fkli_monitor *monitor)
-{
-    if (!monitor->is_watching)
-        return false;
-    if (monitor->next_watching)
-        monitor->next_watching->previous_watching = monitor->previous_watching;
-    if (monitor->previous_watching)
-        monitor->previous_watching->next_watching = monitor->next_watching;
-    else
-        monitor->watcher->watching = monitor->next_watching;
-    monitor->is_watching = false;
-    return true;
+    return fkli_reftable_remove_locked(&watcher->runtime->allocator, &watcher->refs,
+                                       &monitor->node);
 }
 
 static void link_watcher_locked(fkli_monitor *monitor)
@@ -210,40 +200,33 @@ static fkli_monitor *next_watcher(fkl_actor *actor)
     return monitor;
 }
 
-static fkli_monitor *next_watching(fkl_actor *actor)
+// The watcher's exit is published.
+static void forget(fkli_refnode *node)
 {
-    fkli_lock_take(&actor->lock);
-    fkli_monitor *monitor = actor->watching;
-    if (monitor)
-        unlink_watching_locked(monitor);
-    fkli_lock_give(&actor->lock);
-    return monitor;
+    end(monitor_of(node));
+    release(monitor_of(node));
 }
 
-// No monitor is added to either list any more: fkl_monitor() looks at `exited` under the same
-// locks.
+// No monitor is added any more: arm() looks at `exited` under the same lock.
 void fkli_monitors_settle(fkl_actor *actor)
 {
     fkli_monitor *monitor;
     while ((monitor = next_watcher(actor)))
         fire(monitor);
-    while ((monitor = next_watching(actor))) {
-        end(monitor);
-        release(monitor);
-    }
 }
 
 // For the watcher.
 
-static bool start_watching(fkli_monitor *monitor)
+static fkl_err start_watching(fkli_monitor *monitor)
 {
     fkl_actor *watcher = monitor->watcher;
     fkli_lock_take(&watcher->lock);
-    bool lives = !fkli_event_is_set(&watcher->exited);
-    if (lives)
-        link_watching_locked(monitor);
+    fkl_err err = fkli_event_is_set(&watcher->exited) ? FKL_ESTOPPED : FKL_OK;
+    if (!err)
+        err =
+            fkli_reftable_add_locked(&watcher->runtime->allocator, &watcher->refs, &monitor->node);
     fkli_lock_give(&watcher->lock);
-    return lives;
+    return err;
 }
 
 // Whether the target will fire the monitor when it ends.
@@ -275,11 +258,12 @@ fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out)
         fkl_actor_release(actor);
         return err;
     }
-    fkl_monitor_ref ref = monitor->ref;
-    if (!start_watching(monitor)) {
+    fkl_monitor_ref ref = monitor->node.ref;
+    err = start_watching(monitor);
+    if (err) {
         release(monitor);
         release(monitor);
-        return FKL_ESTOPPED;
+        return err;
     }
     if (!arm(monitor))
         fire(monitor);
@@ -290,11 +274,10 @@ fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out)
 static fkli_monitor *take_watching(fkl_actor *self, fkl_monitor_ref ref)
 {
     fkli_lock_take(&self->lock);
-    fkli_monitor *monitor = self->watching;
-    while (monitor && monitor->ref != ref)
-        monitor = monitor->next_watching;
+    fkli_refnode *node = fkli_reftable_find_locked(self->refs, ref);
+    fkli_monitor *monitor = node && node->orphaned == forget ? monitor_of(node) : NULL;
     if (monitor)
-        unlink_watching_locked(monitor);
+        unlist_locked(monitor);
     fkli_lock_give(&self->lock);
     return monitor;
 }
@@ -327,9 +310,9 @@ bool fkli_monitor_received(fkl_actor *actor, fkl_msg *msg)
     down_of(msg)->monitor = NULL;
     bool wanted = !monitor->discard;
     fkli_lock_take(&actor->lock);
-    bool unlinked = unlink_watching_locked(monitor);
+    bool unlisted = unlist_locked(monitor);
     fkli_lock_give(&actor->lock);
-    if (unlinked)
+    if (unlisted)
         release(monitor);
     release(monitor);
     return wanted;

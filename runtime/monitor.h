@@ -6,8 +6,8 @@
 
 #include "actor.h"
 
-// After `actor`'s exit is published: sends every FKL_MSG_DOWN, and ends the monitors that the actor
-// itself had. Threads: the one that published.
+// After `actor`'s exit is published: sends every FKL_MSG_DOWN. The monitors that the actor itself
+// had end when its table is orphaned (reftable.h). Threads: the one that published.
 void fkli_monitors_settle(fkl_actor *actor);
 
 // Whether the monitor of an FKL_MSG_DOWN in the mailbox has been ended. Threads: the watcher's own.

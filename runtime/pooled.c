@@ -16,6 +16,7 @@
 #include <forkless/pooled.h>
 
 #include "exit.h"
+#include "link.h"
 #include "ward.h"
 
 enum { TURN_MESSAGES = 100 };
@@ -217,6 +218,11 @@ fkl_err fkli_spawn_pooled(fkl_runtime *runtime, const fkl_spawn_options *options
     err = fkli_actor_enlist(runtime, actor, options, out ? 2 : 1);
     if (err) {
         fkli_actor_abandon(actor);
+        return err;
+    }
+    err = options && options->link ? fkli_link_child(actor) : FKL_OK;
+    if (err) {
+        fkli_actor_abort_start(actor, out ? 2 : 1);
         return err;
     }
     if (out)

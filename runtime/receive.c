@@ -3,6 +3,7 @@
 // Receiving, in order and by choice. Runs in the actor's own thread, or in a worker of the pool on
 // its behalf.
 
+#include "link.h"
 #include "monitor.h"
 #include "scan.h"
 #include "send.h"
@@ -30,13 +31,15 @@ static inline fkl_actor *receiver(const fkli_thread *thread)
 // Whether a message that waits is not to be handed out any more.
 static bool is_void(const fkl_msg *msg)
 {
-    return msg->kind == FKL_MSG_DOWN && fkli_monitor_is_over(msg);
+    return (msg->kind == FKL_MSG_DOWN && fkli_monitor_is_over(msg)) ||
+           (msg->kind == FKL_MSG_EXIT && fkli_link_is_over(msg));
 }
 
 // Whether a message that has been taken out is handed out; it is destroyed otherwise.
 static bool accept(fkl_actor *self, fkl_msg *msg)
 {
-    if (msg->kind != FKL_MSG_DOWN || fkli_monitor_received(self, msg))
+    bool wanted = msg->kind == FKL_MSG_DOWN ? fkli_monitor_received(self, msg) : !is_void(msg);
+    if (wanted)
         return true;
     fkli_mailbox_uncount(&self->mailbox, msg);
     fkl_msg_destroy(msg);

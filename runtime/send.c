@@ -62,8 +62,16 @@ static void trace_send(const fkl_actor *self, const fkl_actor *to, const fkl_msg
         fkli_actor_trace(self, FKLI_TRACE_SEND, to->id, fkli_msg_trace_number(msg), NULL);
 }
 
+// What the runtime tells one actor is not for others.
+static bool may_be_sent(const fkl_msg *msg)
+{
+    return !fkli_msg_is_system(msg);
+}
+
 fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
 {
+    if (!may_be_sent(msg))
+        return FKL_EINVAL;
     fkl_actor *self = fkl_self();
     set_sender(msg, self);
     trace_send(self, to, msg);
@@ -78,6 +86,8 @@ static bool waits_when_full(const fkl_actor *actor)
 
 fkl_err fkl_actor_send_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline)
 {
+    if (!may_be_sent(msg))
+        return FKL_EINVAL;
     if (!waits_when_full(to)) {
         fkl_err err = fkli_wait_cancelled(fkli_thread_current());
         return err ? err : fkl_actor_send(to, msg);

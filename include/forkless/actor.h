@@ -20,13 +20,14 @@ typedef enum fkl_exit_reason {
     FKL_EXIT_NORMAL = 0,  // the function returned
     FKL_EXIT_STOPPED = 1, // the function returned after a request to stop
     FKL_EXIT_KILLED = 2,  // fkl_actor_kill()
-    FKL_EXIT_ERROR = 3    // fkl_actor_set_exit() said so
+    FKL_EXIT_ERROR = 3    // fkl_actor_set_exit() or fkl_actor_fail() said so
 } fkl_exit_reason;
 
 // How an actor ended. Immutable once published. `error` is an FKL_EXT_ERROR payload as packed by
 // codec.h (the map, without the extension header), or NULL; it lives as long as the reference.
 typedef struct fkl_exit {
     fkl_actor_id id;
+    fkl_actor_id origin; // where it began: the same, or the actor whose end came here over links
     fkl_exit_reason reason;
     int32_t code;
     const void *error;
@@ -38,6 +39,8 @@ typedef struct fkl_spawn_options {
     const char *name; // copied; shown in diagnostics and, cut to the system's limit, as thread name
     size_t stack_size; // bytes; 0: the runtime's default
     void *data;        // read back with fkl_actor_data()
+    bool link;         // linked with the calling actor before it starts (monitor.h)
+    bool trap_exits;   // as if it began with fkl_trap_exits(true)
     // User messages that its mailbox holds at most, 0 for no bound, and what is done beyond that.
     uint32_t mailbox_capacity;
     fkl_full mailbox_full;
@@ -47,8 +50,10 @@ typedef struct fkl_spawn_options {
 
 // Starts an actor that runs fn(self, arg) in a thread of its own. `options` and `out` may be NULL.
 // Ownership: `*out` is a reference for the caller to release; `arg` passes to the actor on success.
-// Threads: any. Blocks: never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ELIMIT, FKL_ESHUTDOWN,
-// FKL_EINVAL, FKL_EEXIST (`register_as` is taken); nothing has been started then.
+// Threads: any; the own one of an actor of this runtime where options->link is set. Blocks: never.
+// Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ELIMIT, FKL_ESHUTDOWN, FKL_EINVAL, FKL_EEXIST (`register_as`
+// is taken); FKL_EPERM (link: no actor's own thread), FKL_ESTOPPED (link: the caller's exit is
+// published); nothing has been started then.
 FKL_API FKL_MUST_CHECK fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
                                          fkl_actor_fn fn, void *arg, fkl_actor **out);
 
@@ -85,6 +90,13 @@ FKL_API bool fkl_actor_stop_requested(const fkl_actor *actor);
 // whose exit is published. Returns whether this call published it.
 FKL_API bool fkl_actor_kill(fkl_actor *actor, int32_t code);
 
+// The same, and waits until the actor's thread has ended as well. `exit` (may be NULL) takes its
+// record, which is another one if the actor's exit was published before.
+// Blocks: until the deadline. Errors: as fkl_actor_join_until(); the actor is killed all the same,
+// but for FKL_EDEADLK.
+FKL_API FKL_MUST_CHECK fkl_err fkl_actor_kill_until(fkl_actor *actor, int32_t code,
+                                                    fkl_time deadline, fkl_exit *exit);
+
 // Makes the wait in which the actor's own thread is, or else its next one, return FKL_EINTR, once.
 FKL_API void fkl_actor_interrupt(fkl_actor *actor);
 
@@ -114,25 +126,6 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_actor_join_thread_until(fkl_actor *actor, fkl
 // the first call; owned by the actor and closed with its last reference. Errors: FKL_EOS (no
 // descriptors left).
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_sentinel(fkl_actor *actor, int *fd);
-
-// Monitors: when the target ends, one FKL_MSG_DOWN arrives in the calling actor's mailbox. For a
-// target that is dead already it arrives at once.
-typedef uint64_t fkl_monitor_ref;
-
-// Threads: the actor's own. Errors: FKL_ENOMEM, FKL_EPERM (not an actor's own thread), FKL_ENOACTOR
-// (the id was never given out by this runtime), FKL_ESTOPPED (the caller's exit is published).
-FKL_API FKL_MUST_CHECK fkl_err fkl_monitor(fkl_actor_id target, fkl_monitor_ref *out);
-
-// Ends a monitor; a FKL_MSG_DOWN of it that already waits in the mailbox is removed. Returns
-// whether the monitor was still there (false: its message had been received, or the reference is
-// unknown).
-FKL_API bool fkl_demonitor(fkl_monitor_ref ref);
-
-// Reads an FKL_MSG_DOWN: which monitor, and how the target ended (`exit->error` lives as long as
-// the message). For a target that was dead before the monitor and whose record is gone the reason
-// is NORMAL, the code 0 and `known` false. Errors: FKL_ETYPE for another kind of message.
-FKL_API FKL_MUST_CHECK fkl_err fkl_msg_down(const fkl_msg *msg, fkl_monitor_ref *ref,
-                                            fkl_exit *exit, bool *known);
 
 FKL_END_DECLS
 

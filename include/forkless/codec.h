@@ -17,7 +17,7 @@ FKL_BEGIN_DECLS
 
 // Keys of the FKL_EXT_ERROR map; all but "type" may be missing.
 //   "type" str, "message" str, "trace" str (formatted, several lines), "cause" FKL_EXT_ERROR,
-//   "notes" array of str, "pickle" bin.
+//   "notes" array of str, "pickle" bin, "payload" bin (bytes of fkl_failure, see failure.h).
 
 // The deepest nesting that the decoder accepts; deeper payloads are FKL_ECORRUPT.
 #define FKL_CODEC_MAX_DEPTH 512

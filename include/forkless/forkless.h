@@ -9,7 +9,9 @@
 //   deadline   an absolute time on the monotonic clock, FKL_FOREVER for none
 //   drain      a request to finish what is in the mailbox and let nothing more in
 //   exit       the record of how an actor ended: reason, code, error
+//   failure    what went wrong, packed as the error of an exit
 //   helper     a further thread that works on behalf of an actor
+//   link       a tie between two actors: the failure of one ends the other, or is a message to it
 //   mailbox    the queue of one actor; only its own thread receives from it
 //   mark       a point in an actor's mail, from which a receive by choice may begin
 //   monitor    a request to be told when another actor ends
@@ -33,9 +35,11 @@
 #include <forkless/clock.h>
 #include <forkless/codec.h>
 #include <forkless/error.h>
+#include <forkless/failure.h>
 #include <forkless/group.h>
 #include <forkless/mail.h>
 #include <forkless/message.h>
+#include <forkless/monitor.h>
 #include <forkless/name.h>
 #include <forkless/observe.h>
 #include <forkless/pooled.h>

@@ -28,7 +28,7 @@ typedef enum fkl_full {
 // Sends `msg` to the actor's mailbox.
 // Ownership: consumed on FKL_OK; with the caller otherwise. Threads: any. Blocks: never.
 // Errors: FKL_ENOACTOR when the actor is dead, FKL_ECLOSED when it drains (both are counted as dead
-// letters); FKL_EFULL.
+// letters); FKL_EFULL; FKL_EINVAL for a system message.
 FKL_API FKL_MUST_CHECK fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
 FKL_API FKL_MUST_CHECK fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg);
 

@@ -50,8 +50,8 @@ typedef struct fkl_behaviour {
 // Ownership: `*out` is a reference for the caller to release; `state` passes to the actor on
 // success, whose `finish` always runs then. Threads: any. Blocks: never.
 // Errors: FKL_EINVAL (no `receive`), FKL_ENOMEM, FKL_ELIMIT, FKL_ESHUTDOWN, FKL_EEXIST (the name to
-// register is taken), FKL_ETHREAD (no worker
-// could be started).
+// register is taken), FKL_ETHREAD (no worker could be started); those of options->link as with
+// fkl_spawn().
 FKL_API FKL_MUST_CHECK fkl_err fkl_spawn_pooled(fkl_runtime *runtime,
                                                 const fkl_spawn_options *options,
                                                 const fkl_behaviour *behaviour, void *state,

@@ -464,3 +464,30 @@ Test(exit, an_actor_may_kill_itself, .timeout = 60)
     cr_assert_eq(record.code, -15);
     rig_destroy(runtime);
 }
+
+static void kill_itself_and_wait(fkl_actor *self, void *arg)
+{
+    fkl_err *err = arg;
+    *err = fkl_actor_kill_until(self, 1, FKL_FOREVER, NULL);
+}
+
+Test(exit, kill_until_waits_for_the_thread_as_well, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    rig_gate gate = {0};
+    fkl_exit record;
+    fkl_actor *stubborn = rig_spawn(runtime, act_stubborn, &gate);
+    assert_err(fkl_actor_kill_until(stubborn, 4, fkl_after_ms(20), &record), FKL_ETIMEDOUT);
+    assert_ok(fkl_actor_try_exit(stubborn, &record));
+    cr_assert_eq(record.code, 4, "killed all the same");
+    atomic_store(&gate.open, true);
+    assert_ok(fkl_actor_kill_until(stubborn, 5, SOON, &record));
+    cr_assert_eq(record.reason, FKL_EXIT_KILLED);
+    cr_assert_eq(record.code, 4, "the first record counts");
+    assert_ok(fkl_actor_join_thread_until(stubborn, FKL_NO_WAIT));
+    fkl_actor_release(stubborn);
+    fkl_err err = FKL_OK;
+    cr_assert_eq(rig_join(rig_spawn(runtime, kill_itself_and_wait, &err)).reason, FKL_EXIT_NORMAL);
+    assert_err(err, FKL_EDEADLK);
+    rig_destroy(runtime);
+}

@@ -433,3 +433,77 @@ Test(monitor, ended_monitors_are_given_back, .timeout = 60)
     rig_destroy(runtime);
     rig_assert_balanced(&memory);
 }
+
+struct cycles {
+    rig_memory *memory;
+    fkl_actor_id target;
+    long early, late; // blocks after some cycles, and after all of them
+    int wrong;
+};
+
+static void monitor_again_and_again(fkl_actor *self, void *arg)
+{
+    (void)self;
+    struct cycles *cycles = arg;
+    fkl_monitor_ref ref, standing[20];
+    // Some others, so that finding one among them is part of it.
+    for (int i = 0; i < 20; i++) {
+        cycles->wrong += fkl_monitor(cycles->target, &standing[i]) != FKL_OK;
+    }
+    for (int i = 0; i < 100000; i++) {
+        cycles->wrong += fkl_monitor(cycles->target, &ref) != FKL_OK;
+        cycles->wrong += !fkl_demonitor(ref);
+        if (i == 100) {
+            cycles->early = atomic_load(&cycles->memory->blocks);
+        }
+    }
+    cycles->late = atomic_load(&cycles->memory->blocks);
+    for (int i = 0; i < 20; i++) {
+        cycles->wrong += !fkl_demonitor(standing[i]);
+    }
+}
+
+Test(monitor, a_hundred_thousand_on_one_target_leave_nothing_behind, .timeout = 60)
+{
+    rig_memory memory = {0};
+    fkl_runtime_config config = {.allocator = rig_allocator(&memory)};
+    fkl_runtime *runtime = NULL;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    fkl_actor *target = rig_spawn(runtime, act_serve, NULL);
+    struct cycles cycles = {.memory = &memory, .target = fkl_actor_get_id(target)};
+    rig_join(rig_spawn(runtime, monitor_again_and_again, &cycles));
+    cr_assert_eq(cycles.wrong, 0);
+    cr_assert_eq(cycles.late, cycles.early);
+    fkl_actor_stop(target);
+    rig_join(target);
+    rig_destroy(runtime);
+    rig_assert_balanced(&memory);
+}
+
+static void receive_and_send_on(fkl_actor *self, void *arg)
+{
+    fkl_actor *other = arg;
+    fkl_monitor_ref ref;
+    fkl_msg *msg = NULL;
+    if (fkl_monitor(fkl_actor_get_id(other), &ref) != FKL_OK) {
+        abort();
+    }
+    fkl_actor_kill(other, 3);
+    if (fkl_receive_until(SOON, &msg) == FKL_OK) {
+        fkl_err err = fkl_actor_send(self, msg);
+        fkl_err again = fkl_actor_send_until(self, msg, SOON);
+        fkl_msg_destroy(msg);
+        if (err == again && fkl_actor_set_exit(self, (int32_t)err, NULL, 0) != FKL_OK) {
+            abort();
+        }
+    }
+}
+
+Test(monitor, a_down_message_is_not_to_be_sent_on, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    fkl_actor *target = rig_spawn(runtime, act_serve, NULL);
+    cr_assert_eq(rig_join(rig_spawn(runtime, receive_and_send_on, target)).code, FKL_EINVAL);
+    rig_join(target);
+    rig_destroy(runtime);
+}
