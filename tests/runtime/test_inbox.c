@@ -109,7 +109,7 @@ Test(inbox, closing_a_blocked_inbox_finds_nothing, .init = make_inbox)
     cr_assert(fkli_inbox_is_closed(&inbox));
 }
 
-Test(inbox, appending_and_draining_keep_the_order, .init = make_inbox)
+Test(inbox, appending_and_clearing_keep_the_order, .init = make_inbox)
 {
     for (uint64_t i = 1; i <= 4; i++) {
         cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(i)), FKLI_PUSHED);
@@ -128,4 +128,138 @@ Test(inbox, appending_and_draining_keep_the_order, .init = make_inbox)
     }
     cr_assert_null(chain);
     cr_assert_null(fkli_fifo_clear(&fifo));
+}
+
+Test(inbox, what_is_taken_in_together_has_one_number, .init = make_inbox)
+{
+    cr_assert_eq(fkli_inbox_take(&inbox, &fifo, 7), 0);
+    for (uint64_t i = 1; i <= 3; i++) {
+        cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(i)), FKLI_PUSHED);
+    }
+    cr_assert_eq(fkli_inbox_take(&inbox, &fifo, 7), 3);
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(4)), FKLI_PUSHED);
+    cr_assert_eq(fkli_inbox_take(&inbox, &fifo, 8), 1);
+    cr_assert_eq(fkli_inbox_take(&inbox, &fifo, 9), 0);
+    uint64_t expected = 1;
+    for (fkl_msg *msg = fifo.first; msg; msg = msg->next) {
+        cr_assert_eq(fkl_msg_tag(msg), expected);
+        cr_assert_eq(msg->batch, expected < 4 ? 7 : 8);
+        expected++;
+    }
+    for (uint64_t i = 1; i <= 4; i++) {
+        cr_assert_eq(pop(), i);
+    }
+}
+
+Test(inbox, any_message_can_be_taken_out_of_a_fifo, .init = make_inbox)
+{
+    for (uint64_t victim = 1; victim <= 3; victim++) {
+        for (uint64_t i = 1; i <= 3; i++) {
+            cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(i)), FKLI_PUSHED);
+        }
+        fkli_inbox_take(&inbox, &fifo, 1);
+        fkl_msg *before = NULL;
+        fkl_msg *msg = fifo.first;
+        while (fkl_msg_tag(msg) != victim) {
+            before = msg;
+            msg = msg->next;
+        }
+        fkli_fifo_remove(&fifo, before, msg);
+        cr_assert_null(msg->next);
+        fkl_msg_destroy(msg);
+        cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(4)), FKLI_PUSHED);
+        fkli_inbox_take(&inbox, &fifo, 2);
+        for (uint64_t i = 1; i <= 4; i++) {
+            if (i != victim) {
+                cr_assert_eq(pop(), i);
+            }
+        }
+        cr_assert_eq(pop(), 0);
+    }
+}
+
+// ---- drained
+
+static fkli_push push_and_destroy_if_refused(uint64_t tag, bool exempt)
+{
+    fkl_msg *msg = rig_msg(tag);
+    fkli_push pushed =
+        exempt ? fkli_inbox_push_exempt(&inbox, msg) : fkli_inbox_push(&inbox, msg);
+    if (pushed != FKLI_PUSHED && pushed != FKLI_PUSHED_WAKE) {
+        fkl_msg_destroy(msg);
+    }
+    return pushed;
+}
+
+Test(inbox, a_drained_inbox_refuses_but_keeps_what_it_has, .init = make_inbox)
+{
+    cr_assert_eq(fkli_inbox_refusal(&inbox), FKLI_PUSHED);
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(1)), FKLI_PUSHED);
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(2)), FKLI_PUSHED);
+    cr_assert_not(fkli_inbox_drain(&inbox), "nobody slept");
+    cr_assert_not(fkli_inbox_drain(&inbox));
+    cr_assert_eq(fkli_inbox_refusal(&inbox), FKLI_PUSH_DRAINED);
+    cr_assert_not(fkli_inbox_is_closed(&inbox));
+    cr_assert_eq(push_and_destroy_if_refused(3, false), FKLI_PUSH_DRAINED);
+    cr_assert_eq(push_and_destroy_if_refused(4, true), FKLI_PUSHED);
+    cr_assert(fkli_inbox_has_some(&inbox, &fifo));
+    cr_assert_eq(pop(), 1);
+    cr_assert_eq(push_and_destroy_if_refused(5, false), FKLI_PUSH_DRAINED, "it stays so");
+    cr_assert_eq(push_and_destroy_if_refused(6, true), FKLI_PUSHED);
+    cr_assert_eq(pop(), 2);
+    cr_assert_eq(pop(), 4);
+    cr_assert_eq(pop(), 6);
+    cr_assert_eq(pop(), 0);
+}
+
+Test(inbox, draining_takes_an_announcement_back, .init = make_inbox)
+{
+    cr_assert(fkli_inbox_block(&inbox, &fifo));
+    cr_assert(fkli_inbox_drain(&inbox), "who slept must be woken");
+    cr_assert_not(fkli_inbox_block(&inbox, &fifo), "there is nothing to wait for");
+    cr_assert_eq(push_and_destroy_if_refused(1, false), FKLI_PUSH_DRAINED);
+}
+
+Test(inbox, in_a_drained_inbox_one_can_still_wait_for_what_is_exempt, .init = make_inbox)
+{
+    fkli_inbox_drain(&inbox);
+    cr_assert_not(fkli_inbox_block_stack(&inbox, false));
+    cr_assert(fkli_inbox_block_stack(&inbox, true));
+    cr_assert_eq(push_and_destroy_if_refused(1, false), FKLI_PUSH_DRAINED);
+    cr_assert(fkli_inbox_block_stack(&inbox, true), "a refused push has not changed it");
+    cr_assert_eq(push_and_destroy_if_refused(2, true), FKLI_PUSHED_WAKE);
+    cr_assert_not(fkli_inbox_block_stack(&inbox, true), "there is a message");
+    cr_assert_eq(pop(), 2);
+    cr_assert(fkli_inbox_block_stack(&inbox, true));
+    fkli_inbox_unblock(&inbox);
+    cr_assert_eq(push_and_destroy_if_refused(3, true), FKLI_PUSHED);
+    cr_assert_eq(push_and_destroy_if_refused(4, false), FKLI_PUSH_DRAINED);
+    cr_assert_eq(pop(), 3);
+}
+
+Test(inbox, a_stack_can_block_while_the_fifo_has_something, .init = make_inbox)
+{
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(1)), FKLI_PUSHED);
+    cr_assert_not(fkli_inbox_block_stack(&inbox, false));
+    fkli_inbox_take(&inbox, &fifo, 1);
+    cr_assert_not(fkli_inbox_block(&inbox, &fifo));
+    cr_assert(fkli_inbox_block_stack(&inbox, false));
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(2)), FKLI_PUSHED_WAKE);
+    cr_assert_eq(pop(), 1);
+    cr_assert_eq(pop(), 2);
+}
+
+Test(inbox, closing_ends_a_drain, .init = make_inbox)
+{
+    cr_assert_eq(fkli_inbox_push(&inbox, rig_msg(1)), FKLI_PUSHED);
+    fkli_inbox_drain(&inbox);
+    fkl_msg *chain = fkli_inbox_close(&inbox);
+    cr_assert_not_null(chain);
+    fkl_msg_destroy(chain);
+    cr_assert_eq(fkli_inbox_refusal(&inbox), FKLI_PUSH_CLOSED);
+    cr_assert_eq(push_and_destroy_if_refused(1, false), FKLI_PUSH_CLOSED);
+    cr_assert_eq(push_and_destroy_if_refused(1, true), FKLI_PUSH_CLOSED);
+    cr_assert_not(fkli_inbox_drain(&inbox));
+    cr_assert_eq(fkli_inbox_refusal(&inbox), FKLI_PUSH_CLOSED);
+    cr_assert_not(fkli_inbox_block_stack(&inbox, true));
 }
