@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sending to actors: order, who owns a message that was refused, bounded mailboxes, draining, and
-// that every message is counted once.
+// Sending to actors: order, who owns a message that was refused, and that every message is counted
+// once. Sending to bounded mailboxes is in test_send_bounded.c.
 #include "support/rig.h"
 
 #include <pthread.h>
