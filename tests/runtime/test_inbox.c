@@ -183,8 +183,7 @@ Test(inbox, any_message_can_be_taken_out_of_a_fifo, .init = make_inbox)
 static fkli_push push_and_destroy_if_refused(uint64_t tag, bool exempt)
 {
     fkl_msg *msg = rig_msg(tag);
-    fkli_push pushed =
-        exempt ? fkli_inbox_push_exempt(&inbox, msg) : fkli_inbox_push(&inbox, msg);
+    fkli_push pushed = exempt ? fkli_inbox_push_exempt(&inbox, msg) : fkli_inbox_push(&inbox, msg);
     if (pushed != FKLI_PUSHED && pushed != FKLI_PUSHED_WAKE) {
         fkl_msg_destroy(msg);
     }
