@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ COLOURS = {
 }
 
 
+figure: Callable[[list[float]], float] = statistics.median
+
+
 def duration(ns: float) -> str:
     """Three digits and a unit, such as "412 ns"."""
     for unit in ("ns", "µs", "ms"):
@@ -42,8 +45,9 @@ def spread(runs: list[Run]) -> float:
     return (max(times) - min(times)) / 2 / statistics.median(times)
 
 
-def median(runs: Iterable[Run]) -> float:
-    return statistics.median(run.each for run in runs)
+def typical(runs: Iterable[Run]) -> float:
+    """The figure that stands for several runs: the median, or the least with --fastest."""
+    return figure([run.each for run in runs])
 
 
 def table(heads: list[str], rows: list[list[str]]) -> None:
@@ -97,14 +101,14 @@ def describe(facts: Mapping[str, str]) -> None:
 def cell(runs: list[Run] | str | None) -> str:
     if isinstance(runs, str) or not runs:
         return runs or "-"
-    return f"{duration(median(runs))} ±{100 * spread(runs):.0f}%"
+    return f"{duration(typical(runs))} ±{100 * spread(runs):.0f}%"
 
 
 def fastest(
     results: Mapping[str, list[Run] | str], among: list[Contender]
 ) -> tuple[Contender, float] | None:
     """The fastest of `among` that has a result, with its time."""
-    found = [(median(results[c.name]), c) for c in among if isinstance(results.get(c.name), list)]
+    found = [(typical(results[c.name]), c) for c in among if isinstance(results.get(c.name), list)]
     if not found:
         return None
     time, contender = min(found, key=lambda pair: pair[0])
@@ -116,7 +120,7 @@ def compared(results: Mapping[str, Any], own: Contender, peers: list[Contender])
     best = fastest(results, peers)
     if not best or not isinstance(results.get(own.name), list):
         return "-"
-    return f"{best[1] / median(results[own.name]):.2f} {best[0].name}"
+    return f"{best[1] / typical(results[own.name]):.2f} {best[0].name}"
 
 
 def show_programs(
@@ -165,7 +169,7 @@ def judge(
     best = fastest(times, rivals)
     if not best or not isinstance(times.get(goal.ours), list):
         return None
-    factor = best[1] / median(times[goal.ours])
+    factor = best[1] / typical(times[goal.ours])
     actors = [c for c in rivals if c.actors]
     text = goal.text or f"at least {goal.factor:g} times as fast as the best peer"
     return {
