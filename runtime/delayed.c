@@ -79,15 +79,6 @@ static bool is_wanted(delayed *item)
 
 // Firing.
 
-// Sends a message that has its sender already, or destroys it.
-static fkl_err post(const delayed *item, fkl_msg *msg)
-{
-    fkl_err err = fkli_post(item->runtime, item->to, msg);
-    if (err)
-        fkl_msg_destroy(msg);
-    return err;
-}
-
 // FKL_ENOMEM leaves the tick out.
 static fkl_err post_copy(const delayed *item)
 {
@@ -99,7 +90,7 @@ static fkl_err post_copy(const delayed *item)
         return err;
     copy->sender = source->sender;
     copy->tag = source->tag;
-    return post(item, copy);
+    return fkli_deliver(item->runtime, item->to, copy);
 }
 
 // The first of the timer's times that is still to come.
@@ -151,8 +142,7 @@ static void fire(fkli_timer *timer, bool due)
         return;
     }
     if (take(item) && due) {
-        fkl_err err = post(item, item->msg);
-        (void)err; // a dead letter, which has been counted
+        fkli_deliver(item->runtime, item->to, item->msg);
         item->msg = NULL;
     }
     destroy(item);

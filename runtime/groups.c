@@ -13,6 +13,7 @@
 #include "actor.h"
 #include "message.h"
 #include "nametable.h"
+#include "send.h"
 
 #include <string.h>
 
@@ -358,10 +359,11 @@ static size_t deliver(const deliveries *list)
         fkl_actor *to = list->all[i].to;
         // Not a dead letter: a member leaves by ending.
         bool ended = fkli_event_is_set(&to->exited);
-        if (!ended && fkl_actor_send(to, list->all[i].msg) == FKL_OK)
-            ++sent;
+        fkl_err err = ended ? FKL_ENOACTOR : fkl_actor_send(to, list->all[i].msg);
+        if (err)
+            fkli_actor_lose(to, list->all[i].msg, err);
         else
-            fkl_msg_destroy(list->all[i].msg);
+            ++sent;
         fkl_actor_release(to);
     }
     return sent;

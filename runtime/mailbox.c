@@ -92,6 +92,12 @@ fkli_push fkli_mailbox_push(fkli_mailbox *mailbox, fkl_msg *msg)
     return pushed;
 }
 
+void fkli_mailbox_count_lost(fkli_mailbox *mailbox)
+{
+    fkli_add_relaxed_u64(&mailbox->sent, 1);
+    fkli_add_relaxed_u64(&mailbox->dropped, 1);
+}
+
 // Receiving.
 
 static bool has_system(fkli_mailbox *mailbox)

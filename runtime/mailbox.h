@@ -61,6 +61,9 @@ fkli_push fkli_mailbox_send(fkli_mailbox *mailbox, fkl_msg *msg, fkl_msg **disca
 FKL_MUST_CHECK fkl_err fkli_mailbox_send_until(fkli_mailbox *mailbox, fkl_msg *msg,
                                                fkl_time deadline, fkli_push *pushed);
 
+// Counts a message that a full mailbox refused and that nobody will send again.
+void fkli_mailbox_count_lost(fkli_mailbox *mailbox);
+
 // Refuses user messages from now on. Returns whether the consumer must be woken.
 bool fkli_mailbox_drain(fkli_mailbox *mailbox);
 bool fkli_mailbox_is_drained(const fkli_mailbox *mailbox);

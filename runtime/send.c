@@ -47,6 +47,17 @@ void fkli_actor_discard(fkl_actor *to, fkl_msg *chain)
     }
 }
 
+void fkli_actor_lose(fkl_actor *to, fkl_msg *msg, fkl_err refused)
+{
+    if (refused != FKL_EFULL) {
+        fkl_msg_destroy(msg);
+        return;
+    }
+    fkli_mailbox_count_lost(&to->mailbox);
+    msg->next = NULL;
+    fkli_actor_discard(to, msg);
+}
+
 fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg)
 {
     fkl_msg *discarded;
@@ -113,12 +124,17 @@ static fkl_err refuse_unknown(fkl_runtime *runtime, fkl_actor_id to, const fkl_m
     return FKL_ENOACTOR;
 }
 
-fkl_err fkli_post(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
+fkl_err fkli_deliver(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
 {
     fkl_actor *actor = fkli_registry_find(runtime, to);
-    if (!actor)
-        return refuse_unknown(runtime, to, msg);
+    if (!actor) {
+        fkl_err unknown = refuse_unknown(runtime, to, msg);
+        fkl_msg_destroy(msg);
+        return unknown;
+    }
     fkl_err err = fkli_actor_post(actor, msg);
+    if (err)
+        fkli_actor_lose(actor, msg, err);
     fkl_actor_release(actor);
     return err;
 }

@@ -6,9 +6,13 @@
 
 #include "actor.h"
 
-// As fkl_actor_send() and fkl_send(), but msg->sender stays as it is.
+// As fkl_actor_send(), but msg->sender stays as it is.
 FKL_MUST_CHECK fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg);
-FKL_MUST_CHECK fkl_err fkli_post(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
+// As fkl_send(), but msg->sender stays as it is, and the message is consumed in any case.
+fkl_err fkli_deliver(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
+// Destroys a message that a send refused with this error, where nobody could send it again. What a
+// full mailbox refused counts as sent and dropped, and is a dead letter.
+void fkli_actor_lose(fkl_actor *to, fkl_msg *msg, fkl_err refused);
 
 // Destroys messages that a full mailbox gave up, as dead letters; they have been counted.
 void fkli_actor_discard(fkl_actor *to, fkl_msg *chain);

@@ -34,12 +34,13 @@ typedef enum fkl_publish_to {
 
 // Sends a message with this payload, codec and tag to each member, as fkl_send() would; `count`,
 // which may be NULL, takes how many got it. A member whose bounded mailbox is full is not waited
-// for. The payload is not copied: all of them share it, so receivers must not write to it, and it
-// is released by whoever destroys the last one. Members that join or leave meanwhile may get it or
-// not. Two publications by one thread arrive in order.
-// Ownership: consumed on FKL_OK, also when nobody got it; with the caller otherwise. Threads: any.
-// Blocks: never. Errors: FKL_EINVAL (a message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK, an
-// unknown `to`), FKL_ENOMEM; nobody got it then.
+// for; if its policy would have the sender wait or fail, it misses the message, which is a dead
+// letter then. The payload is not copied: all of them share it, so receivers must not write to it,
+// and it is released by whoever destroys the last one. Members that join or leave meanwhile may get
+// it or not. Two publications by one thread arrive in order. Ownership: consumed on FKL_OK, also
+// when nobody got it; with the caller otherwise. Threads: any. Blocks: never. Errors: FKL_EINVAL (a
+// message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK, an unknown `to`), FKL_ENOMEM; nobody got
+// it then.
 FKL_API FKL_MUST_CHECK fkl_err fkl_group_publish(fkl_runtime *runtime, const char *group,
                                                  fkl_msg *msg, fkl_publish_to to, size_t *count);
 

@@ -18,8 +18,8 @@ typedef uint64_t fkl_timer_ref;
 
 // Sends `msg` to the actor `to` at the time `when`, or at once if that has passed; in the name of
 // the calling actor. Messages to one actor arrive in the order of their times. If the actor is dead
-// by then, or its bounded mailbox full, the message is lost as with fkl_send(). FKL_FOREVER never
-// comes. `out` may be NULL.
+// by then, or its bounded mailbox full and not of a kind that makes room, the message is a dead
+// letter. FKL_FOREVER never comes. `out` may be NULL.
 // Ownership: consumed on FKL_OK; with the caller otherwise. What is still pending when the runtime
 // shuts down is destroyed and does not count as sent. Threads: any, also one that runs a message's
 // release function. Blocks: never. Errors: FKL_ENOACTOR (the actor is dead now), FKL_ENOMEM,
@@ -31,9 +31,9 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_send_at(fkl_runtime *runtime, fkl_actor_id to
 // nanoseconds, until it is cancelled or finds the actor dead. The times do not drift: the n-th is
 // first + n * period_ns. Ticks that are missed, because the machine is busy or slept, are not made
 // up for: one late message stands for all of them, and the next comes at its proper time. A tick is
-// also left out when there is no memory for the copy or no place in the mailbox.
-// Ownership, Threads, Blocks, Errors: as fkl_send_at(); and FKL_EINVAL for a period below 1 or a
-// message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK.
+// also left out when there is no memory for the copy, and lost when the mailbox has no place for
+// it. Ownership, Threads, Blocks, Errors: as fkl_send_at(); and FKL_EINVAL for a period below 1 or
+// a message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK.
 FKL_API FKL_MUST_CHECK fkl_err fkl_send_every(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg,
                                               fkl_time first, int64_t period_ns,
                                               fkl_timer_ref *out);

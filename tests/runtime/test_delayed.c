@@ -515,6 +515,27 @@ Test(delayed, a_tick_without_memory_is_left_out)
     rig_assert_balanced(&memory);
 }
 
+Test(delayed, a_full_mailbox_loses_what_was_to_be_sent_and_counts_it)
+{
+    fkl_runtime *runtime = rig_create();
+    fkl_spawn_options options = {.mailbox_capacity = 2};
+    atomic_int released = 0;
+    fkl_actor *actor = NULL;
+    assert_ok(fkl_spawn(runtime, &options, act_idle, NULL, &actor));
+    for (int i = 0; i < 5; i++) {
+        assert_ok(fkl_send_at(runtime, fkl_actor_get_id(actor), counted_msg(&released), 0, NULL));
+    }
+    assert_eventually(atomic_load(&released) == 3);
+    cr_assert_eq(fkl_actor_mailbox_len(actor), 2);
+    stop_and_join(actor);
+    assert_ok(fkl_runtime_shutdown(runtime, SOON));
+    fkl_counters count;
+    fkl_runtime_counters(runtime, &count);
+    cr_assert_eq(count.sent, 5);
+    cr_assert_eq(count.dropped, 5);
+    rig_destroy(runtime);
+}
+
 // ---- very many
 
 struct crowd {

@@ -312,6 +312,37 @@ Test(groups, a_reference_cannot_be_published)
     rig_destroy(runtime);
 }
 
+Test(groups, a_full_mailbox_follows_its_policy_and_is_not_waited_for)
+{
+    fkl_runtime *runtime = rig_create();
+    static const fkl_full policies[] = {FKL_FULL_WAIT, FKL_FULL_FAIL, FKL_FULL_DROP_NEWEST,
+                                        FKL_FULL_DROP_OLDEST};
+    atomic_int released = 0;
+    fkl_actor *actors[4];
+    size_t count = 99;
+    for (int i = 0; i < 4; i++) {
+        fkl_spawn_options options = {.mailbox_capacity = 1, .mailbox_full = policies[i]};
+        assert_ok(fkl_spawn(runtime, &options, act_idle, NULL, &actors[i]));
+        assert_ok(fkl_group_join(actors[i], "all"));
+    }
+    fkl_msg *first = counted_msg(1, &released), *second = counted_msg(2, &released);
+    assert_ok(fkl_group_publish(runtime, "all", first, FKL_PUBLISH_ALL, &count));
+    cr_assert_eq(count, 4);
+    assert_ok(fkl_group_publish(runtime, "all", second, FKL_PUBLISH_ALL, &count));
+    cr_assert_eq(count, 2, "dropping is a way to take it: %zu", count);
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(fkl_actor_mailbox_len(actors[i]), 1);
+        stop_and_join(actors[i]);
+    }
+    cr_assert_eq(atomic_load(&released), 2);
+    assert_ok(fkl_runtime_shutdown(runtime, SOON));
+    fkl_counters counters;
+    fkl_runtime_counters(runtime, &counters);
+    cr_assert_eq(counters.sent, 8);
+    cr_assert_eq(counters.dropped, 8);
+    rig_destroy(runtime);
+}
+
 Test(groups, out_of_memory_publishes_to_all_or_none)
 {
     rig_memory memory = {0};
