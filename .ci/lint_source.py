@@ -28,6 +28,9 @@ SYSTEM_IFDEF = re.compile(
 )
 HOME = re.compile(r"(?<![\w.<}])/(?:work|root|home/\w+|Users/\w+)(?:/|\b)")
 
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+TEST_NAME = re.compile(r"(\w+)::(\w+)$")
+
 Finding = tuple[Path, int, str]
 
 
@@ -121,6 +124,32 @@ def check_twins(paths: list[Path]) -> Iterator[Finding]:
             yield path, 1, f"has no {twin}"
 
 
+def check_links(path: Path, lines: list[str]) -> Iterator[Finding]:
+    """Links to files of the repository; one named suite::test is to a file that has that test."""
+    for number, line in enumerate(lines, 1):
+        for text, target in LINK.findall(line):
+            if re.match(r"\w+:|#", target):
+                continue
+            file = path.parent / target.split("#")[0]
+            if not file.exists():
+                yield path, number, f"links to {target}, which is not there"
+            elif (match := TEST_NAME.match(text)) and (
+                f"Test({match[1]}, {match[2]}" not in file.read_text()
+            ):
+                yield path, number, f"{target} has no test {text}"
+
+
+def check_features(path: Path, lines: list[str]) -> Iterator[Finding]:
+    """Each row of the table of features names a test or an example that proves it."""
+    for number, line in enumerate(lines, 1):
+        if line.startswith("| ") and not line.startswith(("| feature", "|---")):
+            proof = line.rstrip("| ").split(" | ")[-1]
+            if not any(
+                "tests/" in target or "examples/" in target for _, target in LINK.findall(proof)
+            ):
+                yield path, number, "a feature without a test"
+
+
 def check_versions() -> Iterator[Finding]:
     library = re.search(r'FKL_VERSION "(.*)"', Path("include/forkless/base.h").read_text())
     project = Path("bindings/python/pyproject.toml")
@@ -139,6 +168,10 @@ def main() -> int:
         findings += check_text(path, lines)
         if path.suffix in {".c", ".h"}:
             findings += check_functions(path, lines)
+        if path.suffix == ".md":
+            findings += check_links(path, lines)
+        if path == Path("docs/features.md"):
+            findings += check_features(path, lines)
     for path, number, text in findings:
         print(f"{path}:{number}: {text}")
     return 1 if findings else 0
