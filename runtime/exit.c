@@ -117,9 +117,10 @@ static void announce(fkli_ending *ending, fkli_endings *endings)
     fkli_monitors_settle(actor);
     forget_refs(actor);
     fkli_groups_leave(actor);
-    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, ending->left, false));
-    fkli_blob_release(ending->unused);
+    fkl_msg *unwanted = fkli_ward_keep(actor, ending->left, false);
     fkli_ward_tell(actor, FKLI_WARD_EXITED);
+    fkli_mailbox_drop(&actor->mailbox, unwanted);
+    fkli_blob_release(ending->unused);
 }
 
 static void announce_all(fkli_ending *first)

@@ -30,6 +30,8 @@ static bool is_child_valid(const fkl_child_spec *spec)
     if (spec->restart != FKL_RESTART_PERMANENT && spec->restart != FKL_RESTART_TRANSIENT &&
         spec->restart != FKL_RESTART_TEMPORARY)
         return false;
+    if (spec->spawn.link) // it would pass the end of a child on to its supervisor
+        return false;
     return spec->stop_ns >= FKL_STOP_AT_ONCE && spec->kill_ns >= 0;
 }
 
@@ -157,7 +159,8 @@ static fkl_err copy_child(const fkl_allocator *allocator, const fkl_child_spec *
         if (err)
             return err;
     }
-    size_t size = sizeof(fkli_child_plan) + string_size(spec->id) + string_size(spec->spawn.name);
+    size_t size = sizeof(fkli_child_plan) + string_size(spec->id) + string_size(spec->spawn.name) +
+                  string_size(spec->spawn.register_as);
     fkli_child_plan *plan = fkli_alloc(allocator, size);
     if (!plan) {
         fkli_supervisor_plan_release(nested);
@@ -177,6 +180,7 @@ static fkl_err copy_child(const fkl_allocator *allocator, const fkl_child_spec *
     plan->supervisor = nested;
     plan->spec.id = copy_string(spec->id, &place);
     plan->spec.spawn.name = copy_string(spec->spawn.name, &place);
+    plan->spec.spawn.register_as = copy_string(spec->spawn.register_as, &place);
     if (!plan->spec.spawn.name)
         plan->spec.spawn.name = plan->spec.id;
     *out = plan;

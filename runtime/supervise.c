@@ -3,6 +3,8 @@
 // The thread of a supervisor: its loop, what it is asked for, and what it makes of the end of a
 // child. Everything here runs in that thread; a handler may free the child that it is given.
 
+#include <forkless/failure.h>
+
 #include "supervisor.h"
 
 #include <stdio.h>
@@ -71,6 +73,7 @@ static void give_up(fkli_supervisor *supervisor, const fkli_child *child)
              (int)(options->max_restarts > 0 ? options->max_restarts : 0),
              (long long)(options->period_ns / 1000000), label);
     supervisor->gave_up = true;
+    memcpy(supervisor->last_failed, label, sizeof label);
     end_all(supervisor);
 }
 
@@ -366,11 +369,24 @@ static bool has_work(fkli_supervisor *supervisor)
 
 static void conclude(fkli_supervisor *supervisor)
 {
-    fkl_err err = FKL_OK;
-    if (supervisor->gave_up)
-        err = fkl_actor_set_exit(supervisor->self, 1, NULL, 0);
-    else if (supervisor->failure.err)
-        err = fkl_actor_set_exit(supervisor->self, (int32_t)supervisor->failure.err, NULL, 0);
+    char text[256];
+    fkl_failure failure = {.message = text};
+    if (supervisor->gave_up) {
+        failure.type = "supervisor_gave_up";
+        failure.code = 1;
+        snprintf(text, sizeof text, "too many failures, the last of child %s",
+                 supervisor->last_failed);
+    } else if (supervisor->failure.err) {
+        failure.type = "supervisor_start";
+        failure.code = (int32_t)supervisor->failure.err;
+        snprintf(text, sizeof text, "child %s could not be started: %s", supervisor->failure.child,
+                 fkl_strerror(supervisor->failure.err));
+    } else {
+        return;
+    }
+    if (fkl_actor_fail(supervisor->self, &failure) == FKL_OK)
+        return;
+    fkl_err err = fkl_actor_set_exit(supervisor->self, failure.code, NULL, 0);
     (void)err; // without an error to copy it cannot fail
 }
 

@@ -16,6 +16,9 @@
 
 typedef struct fkli_supervisor fkli_supervisor;
 
+// Room for what a child is called in texts: its id, cut, or #number.
+#define FKLI_CHILD_LABEL 44
+
 // One start of a child.
 struct fkli_incarnation {
     fkli_ward ward; // first
@@ -93,10 +96,8 @@ struct fkli_supervisor {
     bool ending;  // all children are being stopped
     bool finished;
     bool gave_up; // because of too many failures
+    char last_failed[FKLI_CHILD_LABEL];
 };
-
-// Room for what a child is called in texts: its id, cut, or #number.
-#define FKLI_CHILD_LABEL 44
 
 // supervisor.c
 

@@ -51,7 +51,8 @@ typedef struct fkl_child_spec fkl_child_spec;
 typedef struct fkl_supervisor_options {
     fkl_strategy strategy;
     // More than `max_restarts` failures within `period_ns` end the supervisor: it shuts its
-    // children down and ends with reason ERROR. Failed starts count too. Defaults: 3 in 5 s.
+    // children down and ends with reason ERROR, code 1 and a failure (failure.h) of type
+    // "supervisor_gave_up". Failed starts count too. Defaults: 3 in 5 s.
     int32_t max_restarts;
     int64_t period_ns;
     // How long a failed child waits before it is started again: `backoff_ns` at first, twice as
@@ -74,7 +75,8 @@ typedef struct fkl_supervisor_options {
 struct fkl_child_spec {
     // Unique among the supervisor's children. NULL: the child is known by its number only.
     const char *id;
-    // How each incarnation is spawned. `name` NULL means the id; `link` must not be set.
+    // How each incarnation is spawned. `name` NULL means the id; with `register_as` each of them
+    // has that name before its code runs; `link` must not be set.
     fkl_spawn_options spawn;
     // What it runs; exactly one is given: a function in a thread of its own, a pooled actor's
     // behaviour, or a supervisor with children of its own.
@@ -116,7 +118,8 @@ typedef struct fkl_start_failure {
 
 // Starts a supervisor and its children, and waits until all of them have started; if one cannot be,
 // those before it are shut down in reverse order, the supervisor ends, and `failure` (may be NULL)
-// says which and why. `spawn` (may be NULL) is for the supervisor itself; its default stack has
+// says which and why; the exit record says so too, as a failure of type "supervisor_start" whose
+// code is the error. `spawn` (may be NULL) is for the supervisor itself; its default stack has
 // 128 KiB.
 // Ownership: `*out` is a reference for the caller to release. Releasing it ends nothing: stop the
 // supervisor with fkl_actor_stop().

@@ -55,6 +55,7 @@ Test(plan, a_child_that_contradicts_itself_is_refused)
         {.supervisor = &nested, .arg = &arg},
         {.fn = act_return, .discard = discard},
         {.fn = act_return, .restart = (fkl_restart)3},
+        {.fn = act_return, .spawn.link = true},
         {.fn = act_return, .stop_ns = -2},
         {.fn = act_return, .kill_ns = -1},
     };
@@ -125,8 +126,9 @@ Test(plan, defaults_are_filled_in)
 
 Test(plan, a_copy_needs_nothing_of_its_original)
 {
-    char id[] = "identity", name[] = "a name";
-    fkl_child_spec inner[] = {{.id = id, .spawn.name = name, .fn = act_return}};
+    char id[] = "identity", name[] = "a name", registered[] = "known as";
+    fkl_child_spec inner[] = {
+        {.id = id, .spawn = {.name = name, .register_as = registered}, .fn = act_return}};
     fkl_supervisor_options nested = {.children = inner, .child_count = 1, .max_restarts = 9};
     fkl_child_spec outer[] = {{.id = id, .supervisor = &nested, .stop_ns = 17}};
     fkl_supervisor_options options = {.children = outer, .child_count = 1};
@@ -134,6 +136,7 @@ Test(plan, a_copy_needs_nothing_of_its_original)
     assert_ok(fkli_supervisor_plan_create(fkli_allocator_of(NULL), &options, &plan));
     memset(id, 'x', sizeof id - 1);
     memset(name, 'x', sizeof name - 1);
+    memset(registered, 'x', sizeof registered - 1);
     memset(inner, 0, sizeof inner);
     memset(outer, 0, sizeof outer);
     memset(&nested, 0, sizeof nested);
@@ -144,6 +147,7 @@ Test(plan, a_copy_needs_nothing_of_its_original)
     child = child->supervisor->children[0];
     cr_assert_str_eq(child->spec.id, "identity");
     cr_assert_str_eq(child->spec.spawn.name, "a name");
+    cr_assert_str_eq(child->spec.spawn.register_as, "known as");
     cr_assert(child->spec.fn == act_return);
     fkli_supervisor_plan_release(plan);
 }
