@@ -24,7 +24,7 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations man deps demo test test-runtime test-mutants test-python \
-  test-ansible sim asan tsan lint format bench bench-runtime install clean help
+  test-ansible models sim asan tsan lint format bench bench-runtime install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -156,6 +156,10 @@ sim: ## C scenarios on the simulated platform (SEEDS=500 of each, FROM=1, ARGS: 
 	@bash .ci/deps.sh packages
 	+@$(MAKE) --no-print-directory VARIANT=sim simulations
 	@bash .ci/test-c.sh sim sim
+
+models: ## search all interleavings of the models of the protocols (ARGS: names)
+	@bash .ci/deps.sh models
+	@bash tests/models/run.sh $(ARGS)
 
 test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names of faults)
 	@bash .ci/deps.sh packages

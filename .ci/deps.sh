@@ -5,6 +5,7 @@
 #
 # Makes sure that what a build or a test needs is there, and is quick when it is. WHAT is any of
 #   packages       compilers and libraries from the system's package manager
+#   models         Spin, which searches the models of the protocols
 #   clang          clang and its sanitizer runtime, for the second compiler that CI builds with
 #   newest, 2.14   .venv/newest: the newest CPython found and the newest ansible-core for it;
 #                  .venv/2.14: CPython 3.11 and ansible-core 2.14; both with forkless installed
@@ -27,6 +28,7 @@ die() {
 readonly DEBIAN=(gcc libc6-dev make 'pkgconf|pkg-config' libck-dev 'libmsgpack-c-dev|libmsgpack-dev'
     libcriterion-dev python3 python3-dev python3-venv)
 readonly DEBIAN_CLANG=('clang-14|clang' 'libclang-rt-14-dev|libclang-rt-dev' g++)
+readonly DEBIAN_MODELS=(gcc libc6-dev spin)
 readonly DEBIAN_BENCH=(g++ erlang-base libcaf-dev)
 
 apt() {
@@ -91,6 +93,11 @@ packages() {
     else
         other_packages
     fi
+}
+
+models() {
+    if command -v apt-get >/dev/null; then debian_packages "${DEBIAN_MODELS[@]}"; fi
+    command -v spin >/dev/null || die 'install Spin'
 }
 
 clang() {
@@ -201,7 +208,7 @@ if command -v flock >/dev/null; then
 fi
 for what; do
     case $what in
-    packages | clang | newest | asan | bench | lint | all) "$what" ;;
+    packages | models | clang | newest | asan | bench | lint | all) "$what" ;;
     2.14) ansible_2_14 ;;
     *) die "what is '$what'?" ;;
     esac

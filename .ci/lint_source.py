@@ -20,7 +20,7 @@ PRIVATE_LIBRARIES = {
     "msgpack": {"codec", "packer"},
 }
 
-SOURCE = {".c", ".h", ".py", ".pyi", ".sh"}
+SOURCE = {".c", ".h", ".pml", ".py", ".pyi", ".sh"}
 BINARY = {".png", ".ico", ".gz"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 SYSTEM_IFDEF = re.compile(
@@ -48,10 +48,10 @@ def check_text(path: Path, lines: list[str]) -> Iterator[Finding]:
     )
     if source and not any("SPDX-License-Identifier: Apache-2.0" in line for line in lines[:3]):
         yield path, 1, "no SPDX line at the top"
-    if path.suffix in {".c", ".h", ".py"} and len(lines) > MAX_FILE_LINES:
+    if path.suffix in {".c", ".h", ".pml", ".py"} and len(lines) > MAX_FILE_LINES:
         yield path, len(lines), f"longer than {MAX_FILE_LINES} lines"
     for number, line in enumerate(lines, 1):
-        if "\t" in line and path.suffix in {".c", ".h", ".py", ".pyi"}:
+        if "\t" in line and path.suffix in {".c", ".h", ".pml", ".py", ".pyi"}:
             yield path, number, "a tab"
         if line != line.rstrip():
             yield path, number, "white space at the end of the line"
