@@ -294,6 +294,7 @@ static void run_actor(void *arg)
     fkl_actor *actor = &threaded->actor;
     const fkl_runtime_config *config = &actor->runtime->config;
     fkli_thread_adopt(&threaded->thread, finish_abandoned, threaded);
+    fkli_magazine_open(&threaded->thread.magazine, &actor->runtime->depot);
     if (config->on_thread_start)
         config->on_thread_start(actor->id, config->hook_ctx);
     threaded->fn(actor, threaded->arg);

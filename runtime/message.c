@@ -1,24 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Making, reading and destroying messages. Runs in whatever thread owns the message; there is no
-// shared state. A payload that the library copies lies behind the message in the same block.
+// shared state. A payload that the library copies lies behind the message in the same block; where
+// both fit into one of the depot's size, that is what they are.
 
 #include "message.h"
 
+#include "depot.h"
+#include "wait.h"
+
 #include <string.h>
+
+// A block of the calling thread's magazine, if it has one and that is enough.
+static fkl_msg *allocate_block(const fkl_allocator *allocator, size_t inline_size)
+{
+    if (inline_size > FKLI_BLOCK_SIZE - sizeof(fkl_msg))
+        return NULL;
+    fkli_thread *thread = fkli_thread_peek();
+    return thread ? fkli_magazine_take(&thread->magazine, allocator) : NULL;
+}
 
 static fkl_err allocate(const fkl_allocator *allocator, size_t inline_size, fkl_msg **out)
 {
     if (inline_size > SIZE_MAX / 2 - sizeof(fkl_msg))
         return FKL_ENOMEM;
-    fkl_msg *msg = fkli_alloc(allocator, sizeof *msg + inline_size);
+    fkl_msg *msg = allocate_block(allocator, inline_size);
+    size_t size = msg ? FKLI_BLOCK_SIZE : sizeof *msg + inline_size;
+    if (!msg)
+        msg = fkli_alloc(allocator, size);
     if (!msg)
         return FKL_ENOMEM;
     memset(msg, 0, sizeof *msg);
     msg->allocator = allocator;
-    msg->inline_size = inline_size;
+    msg->size = size;
     *out = msg;
     return FKL_OK;
+}
+
+static void give_memory_back(fkl_msg *msg)
+{
+    if (msg->size == FKLI_BLOCK_SIZE) {
+        fkli_thread *thread = fkli_thread_peek();
+        if (thread && fkli_magazine_put(&thread->magazine, msg->allocator, msg))
+            return;
+    }
+    fkli_free(msg->allocator, msg, msg->size);
 }
 
 fkl_err fkl_msg_create(fkl_runtime *runtime, fkl_codec codec, size_t len, fkl_msg **out)
@@ -123,7 +149,7 @@ void fkl_msg_destroy(fkl_msg *msg)
     if (!msg)
         return;
     release_content(msg);
-    fkli_free(msg->allocator, msg, sizeof *msg + msg->inline_size);
+    give_memory_back(msg);
 }
 
 size_t fkli_msg_destroy_chain(fkl_msg *first)

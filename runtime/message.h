@@ -15,7 +15,7 @@ struct fkl_msg {
     const fkl_allocator *allocator;
     void *data; // the payload, or the reference of FKL_CODEC_REF
     size_t len;
-    size_t inline_size; // bytes allocated behind this struct
+    size_t size; // of the memory block that it is in
     union {
         void (*buffer)(void *data, size_t len, void *ctx);
         void (*ref)(void *ref, void *ctx);

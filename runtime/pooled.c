@@ -164,7 +164,8 @@ static void abandon_turn(fkli_task *task, void *ctx)
 
 static void begin_worker(void *ctx)
 {
-    const fkl_runtime *runtime = ctx;
+    fkl_runtime *runtime = ctx;
+    fkli_magazine_open(&fkli_thread_current()->magazine, &runtime->depot);
     if (runtime->config.on_thread_start)
         runtime->config.on_thread_start(FKL_NOBODY, runtime->config.hook_ctx);
 }

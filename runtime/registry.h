@@ -31,6 +31,7 @@ typedef struct fkli_slot {
 
 struct fkl_runtime {
     fkl_allocator allocator; // first: see fkli_allocator_of()
+    fkli_depot depot;        // of its messages' memory
     // Constant:
     fkl_runtime_config config; // with its defaults filled in
     fkli_log_sink log;

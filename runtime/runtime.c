@@ -71,6 +71,7 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     runtime->dead_letters = (fkli_dead_letters){
         .handler = filled.on_dead_letter, .ctx = filled.dead_letter_ctx, .log = &runtime->log};
     fkli_tracer_init(&runtime->tracer, &runtime->allocator);
+    fkli_depot_init(&runtime->depot, &runtime->allocator);
     fkli_registry_init(runtime);
     *out = runtime;
     return FKL_OK;

@@ -82,6 +82,7 @@ void fkli_thread_adopt(fkli_thread *thread, void (*at_exit)(void *arg), void *ar
 
 void fkli_thread_disown(fkli_thread *thread)
 {
+    fkli_magazine_close(&thread->magazine);
     fkli_thread_at_exit(NULL, NULL);
     see_pins_off(thread);
     current = NULL;

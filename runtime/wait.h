@@ -13,6 +13,7 @@
 
 #include <forkless/actor.h>
 
+#include "depot.h"
 #include "platform/platform.h"
 #include "trace.h"
 
@@ -50,6 +51,7 @@ struct fkli_thread {
     fkl_actor *own;
     fkli_scope *own_scope;
     bool must_not_wait;         // a worker in a turn
+    fkli_magazine magazine;     // of messages' memory; closed where the thread runs no actors
     struct fkli_worker *worker; // the worker of a scheduler that this thread is, or NULL
     bool pins_outlive;          // no hook at the thread's end: every wait sees its pins off
     // Guarded by the lock of the scope whose helper it is:

@@ -136,6 +136,23 @@ bool fkli_thread_at_exit(void (*hook)(void *arg), void *arg);
 FKL_MUST_CHECK fkl_err fkli_pipe_open(int *read_end, int *write_end);
 void fkli_fd_close(int fd);
 
+// Memory that is kept for later use, which AddressSanitizer takes for freed meanwhile.
+#if defined(__SANITIZE_ADDRESS__)
+#define FKLI_SANITIZE_ADDRESS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FKLI_SANITIZE_ADDRESS 1
+#endif
+#endif
+#if defined(FKLI_SANITIZE_ADDRESS)
+#include <sanitizer/asan_interface.h>
+#define FKLI_POISON(start, size) __asan_poison_memory_region((start), (size))
+#define FKLI_UNPOISON(start, size) __asan_unpoison_memory_region((start), (size))
+#else
+#define FKLI_POISON(start, size) ((void)(start), (void)(size))
+#define FKLI_UNPOISON(start, size) ((void)(start), (void)(size))
+#endif
+
 // Faults for tests: after `after` more thread starts that go well, the next `count` fail.
 void fkli_fault_thread_start(uint32_t after, uint32_t count);
 

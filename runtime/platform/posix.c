@@ -14,10 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
-
 fkl_time fkli_clock_now(void)
 {
 #if defined(FKLI_SIMULATED)
@@ -158,7 +154,7 @@ static FKLI_THREAD_LOCAL exit_hook this_threads_hook;
 
 static void run_exit_hook(void *arg)
 {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(FKLI_SANITIZE_ADDRESS)
     // pthread_exit() has left frames behind whose red zones AddressSanitizer still believes in.
     __asan_handle_no_return();
 #endif

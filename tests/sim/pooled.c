@@ -231,8 +231,8 @@ static void spawn_some(void *arg)
     struct spawner *spawner = arg;
     for (int i = 0; i < 2; ++i) {
         spawner->states[i].world = spawner->world;
-        fkl_err err = fkl_spawn_pooled(spawner->world->runtime, NULL, &taking, &spawner->states[i],
-                                       NULL);
+        fkl_err err =
+            fkl_spawn_pooled(spawner->world->runtime, NULL, &taking, &spawner->states[i], NULL);
         spawner->spawned += !err;
         SIM_CHECK(!err || err == FKL_ESHUTDOWN ||
                       (err == FKL_ETHREAD && sim_may_fail(SIM_FAIL_THREADS)) ||

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Depots and magazines of memory blocks.
+#include "support/rig.h"
+
+#include "depot.h"
+#include "memory.h"
+
+static rig_memory memory;
+static fkl_allocator allocator;
+static fkli_depot depot;
+static fkli_magazine magazine;
+static void *blocks[FKLI_DEPOT_BLOCKS + 4 * FKLI_MAGAZINE_BLOCKS];
+
+static void set_up(void)
+{
+    allocator = rig_allocator(&memory);
+    fkli_depot_init(&depot, &allocator);
+    fkli_magazine_open(&magazine, &depot);
+}
+
+static void tear_down(void)
+{
+    fkli_magazine_close(&magazine);
+    fkli_depot_fini(&depot);
+    rig_assert_balanced(&memory);
+}
+
+TestSuite(depot, .init = set_up, .fini = tear_down);
+
+static void take(int count)
+{
+    for (int i = 0; i < count; i++) {
+        blocks[i] = fkli_magazine_take(&magazine, &allocator);
+        cr_assert_not_null(blocks[i]);
+        memset(blocks[i], i, FKLI_BLOCK_SIZE);
+    }
+}
+
+static void put(int count)
+{
+    for (int i = 0; i < count; i++) {
+        cr_assert(fkli_magazine_put(&magazine, &allocator, blocks[i]));
+    }
+}
+
+static long live(void)
+{
+    return atomic_load(&memory.blocks);
+}
+
+Test(depot, what_was_put_is_taken_again)
+{
+    take(10);
+    cr_assert_eq(live(), 10);
+    put(10);
+    cr_assert_eq(live(), 10);
+    take(10);
+    cr_assert_eq(live(), 10, "nothing new was needed");
+    put(10);
+}
+
+Test(depot, a_magazine_is_filled_by_the_depot)
+{
+    enum { COUNT = 10 * FKLI_MAGAZINE_BLOCKS };
+    take(COUNT);
+    put(COUNT);
+    fkli_magazine_close(&magazine);
+    cr_assert_null(fkli_magazine_take(&magazine, &allocator), "closed");
+    fkli_magazine other;
+    fkli_magazine_open(&magazine, &depot);
+    fkli_magazine_open(&other, &depot);
+    take(COUNT / 2);
+    for (int i = COUNT / 2; i < COUNT; i++) {
+        blocks[i] = fkli_magazine_take(&other, &allocator);
+        cr_assert_not_null(blocks[i]);
+    }
+    cr_assert_eq(live(), COUNT, "nothing new was needed");
+    put(COUNT);
+    fkli_magazine_close(&other);
+}
+
+Test(depot, at_the_edge_of_a_pile_the_depot_is_left_alone)
+{
+    take(3 * FKLI_MAGAZINE_BLOCKS);
+    put(3 * FKLI_MAGAZINE_BLOCKS);
+    uint32_t kept = fkli_load_relaxed_u32(&depot.count);
+    for (int round = 0; round < 10; round++) {
+        take(3);
+        cr_assert_eq(fkli_load_relaxed_u32(&depot.count), kept);
+        put(3);
+        cr_assert_eq(fkli_load_relaxed_u32(&depot.count), kept);
+    }
+}
+
+Test(depot, a_full_depot_keeps_no_more)
+{
+    enum { COUNT = FKLI_DEPOT_BLOCKS + 2 * FKLI_MAGAZINE_BLOCKS };
+    take(COUNT + 1);
+    put(COUNT);
+    cr_assert_not(fkli_magazine_put(&magazine, &allocator, blocks[COUNT]));
+    fkli_free(&allocator, blocks[COUNT], FKLI_BLOCK_SIZE);
+    fkli_magazine_close(&magazine);
+    cr_assert_eq(live(), FKLI_DEPOT_BLOCKS, "what the depot has no room for goes back");
+}
+
+Test(depot, another_allocator_is_none_of_its_business)
+{
+    cr_assert_null(fkli_magazine_take(&magazine, fkli_allocator_of(NULL)));
+    void *block = fkli_alloc(fkli_allocator_of(NULL), FKLI_BLOCK_SIZE);
+    cr_assert_not(fkli_magazine_put(&magazine, fkli_allocator_of(NULL), block));
+    fkli_free(fkli_allocator_of(NULL), block, FKLI_BLOCK_SIZE);
+}
+
+Test(depot, without_memory_there_is_no_block)
+{
+    atomic_store(&memory.fail_at, 1);
+    cr_assert_null(fkli_magazine_take(&magazine, &allocator));
+    take(1);
+    put(1);
+}
+
+// Messages.
+
+struct exchange {
+    fkl_actor *peer;
+    int count;
+};
+
+static void act_answer(fkl_actor *self, void *arg)
+{
+    (void)self;
+    struct exchange *exchange = arg;
+    fkl_msg *msg = NULL;
+    for (int i = 0; i < exchange->count && fkl_receive_until(SOON, &msg) == FKL_OK; i++) {
+        fkl_msg_destroy(msg);
+    }
+}
+
+static void act_ask(fkl_actor *self, void *arg)
+{
+    struct exchange *exchange = arg;
+    for (int i = 0; i < exchange->count; i++) {
+        fkl_msg *msg = NULL;
+        size_t len = (size_t)i % (2 * FKLI_BLOCK_SIZE);
+        if (fkl_msg_create(fkl_actor_runtime(self), FKL_CODEC_RAW, len, &msg)) {
+            return;
+        }
+        memset(fkl_msg_data(msg), i, len);
+        if (fkl_actor_send(exchange->peer, msg)) {
+            fkl_msg_destroy(msg);
+        }
+    }
+}
+
+Test(depot, messages_of_all_sizes_leave_no_memory_behind)
+{
+    rig_memory own = {0};
+    fkl_runtime_config config = {.allocator = rig_allocator(&own)};
+    fkl_runtime *runtime = NULL;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    struct exchange exchange = {.count = 2000};
+    exchange.peer = rig_spawn(runtime, act_answer, &exchange);
+    fkl_actor *asker = rig_spawn(runtime, act_ask, &exchange);
+    fkl_msg *msg = NULL;
+    assert_ok(fkl_msg_create(runtime, FKL_CODEC_RAW, 3, &msg)); // by a thread without a magazine
+    fkl_msg_destroy(msg);
+    rig_join(asker);
+    rig_join(exchange.peer);
+    rig_destroy(runtime);
+    rig_assert_balanced(&own);
+}
