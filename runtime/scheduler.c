@@ -424,8 +424,21 @@ static void end_worker(fkli_worker *worker)
     fkli_lock_give(&scheduler->lock);
 }
 
-// The code of a run has ended the thread. In the hook at its end the thread can go on.
-static void go_on(void *arg)
+static void replace_thread(void *arg);
+
+static void run_worker(void *arg)
+{
+    fkli_worker *worker = arg;
+    const fkli_scheduler_config *config = &worker->scheduler->config;
+    fkli_thread_adopt(&worker->thread, replace_thread, worker);
+    if (config->begin)
+        config->begin(config->ctx);
+    work(worker);
+    end_worker(worker);
+}
+
+// The code of a run has ended the thread: the worker gets another one.
+static void replace_thread(void *arg)
 {
     fkli_worker *worker = arg;
     const fkli_scheduler_config *config = &worker->scheduler->config;
@@ -433,20 +446,10 @@ static void go_on(void *arg)
     worker->running = NULL;
     if (task && config->abandon)
         config->abandon(task, config->ctx);
-    fkli_thread_at_exit(go_on, worker);
-    work(worker);
-    end_worker(worker);
-}
-
-static void run_worker(void *arg)
-{
-    fkli_worker *worker = arg;
-    const fkli_scheduler_config *config = &worker->scheduler->config;
-    fkli_thread_adopt(&worker->thread, go_on, worker);
-    if (config->begin)
-        config->begin(config->ctx);
-    work(worker);
-    end_worker(worker);
+    fkli_thread_disown(&worker->thread);
+    // Where the system has no other, this one goes on in the hook at its end.
+    if (fkli_thread_start(&worker->start, config->stack_size))
+        run_worker(worker);
 }
 
 static void init_worker(fkli_scheduler *scheduler, uint32_t index)

@@ -30,10 +30,10 @@ typedef struct fkli_scheduler_config {
     uint32_t workers;  // 1 to FKLI_MAX_WORKERS
     size_t stack_size; // bytes; 0: the system's default
     fkli_task_result (*run)(fkli_task *task, void *ctx);
-    // The code of a run has ended the worker's thread (pthread_exit), which goes on as a worker
-    // nevertheless; the task is gone.
+    // The code of a run has ended its thread (pthread_exit): the task is gone, and the worker gets
+    // another thread.
     void (*abandon)(fkli_task *task, void *ctx);
-    // First and last of a worker; may be NULL.
+    // First and last of a worker's thread, which `end` misses when a run has ended it. May be NULL.
     void (*begin)(void *ctx);
     void (*end)(void *ctx);
     void *ctx;

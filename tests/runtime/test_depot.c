@@ -14,6 +14,7 @@ static void *blocks[FKLI_DEPOT_BLOCKS + 4 * FKLI_MAGAZINE_BLOCKS];
 
 static void set_up(void)
 {
+    memory = (rig_memory){0};
     allocator = rig_allocator(&memory);
     fkli_depot_init(&depot, &allocator);
     fkli_magazine_open(&magazine, &depot);

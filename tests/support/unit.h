@@ -4,9 +4,10 @@
 //
 // Criterion programs cannot start under ThreadSanitizer, so with FKL_PLAIN_MAIN defined this header
 // brings its own main() instead: the tests of the file run one after another in one process. It
-// knows Test(suite, name, .init, .fini, .timeout, .disabled) and the assertions below, writes the
-// same TAP file (--tap=PATH), and exits with 1 when a test failed. A test that needs a process to
-// itself (.signal, .exit_code) is skipped. Include this header once per program.
+// knows Test(suite, name, .init, .fini, .timeout, .disabled), TestSuite with the same, and the
+// assertions below, writes the same TAP file (--tap=PATH), and exits with 1 when a test failed. A
+// test that needs a process to itself (.signal, .exit_code) is skipped. Include this header once
+// per program.
 #ifndef FKL_TESTS_SUPPORT_UNIT_H
 #define FKL_TESTS_SUPPORT_UNIT_H
 
@@ -67,6 +68,7 @@ struct unit_test {
 };
 
 static struct unit_test *unit_first, **unit_last = &unit_first;
+static struct unit_test *unit_suites;
 static struct unit_test *unit_current; // written by the main thread between tests
 static pthread_t unit_main_thread;
 static jmp_buf unit_end_of_test;
@@ -115,6 +117,16 @@ unit_check(bool ok, bool fatal, const char *file, int line, const char *what, co
         unit_last = &suite_##_##name_##_test.next;                                                 \
     }                                                                                              \
     static void suite_##_##name_##_body(void)
+
+// What the tests of a suite have in common, where they do not say.
+#define TestSuite(suite_, ...)                                                                     \
+    static struct unit_test suite_##_suite = {.suite = #suite_, __VA_ARGS__};                      \
+    __attribute__((constructor)) static void suite_##_suite_add(void)                              \
+    {                                                                                              \
+        suite_##_suite.next = unit_suites;                                                         \
+        unit_suites = &suite_##_suite;                                                             \
+    }                                                                                              \
+    struct unit_test
 
 // Every assertion takes an optional printf format, a literal, and its arguments.
 #define UNIT_CHECK(fatal, ok, what, ...)                                                           \
@@ -187,9 +199,22 @@ static void unit_call(void (*function)(void))
     }
 }
 
+static void unit_inherit(struct unit_test *test)
+{
+    for (const struct unit_test *suite = unit_suites; suite; suite = suite->next) {
+        if (strcmp(suite->suite, test->suite) == 0) {
+            test->init = test->init ? test->init : suite->init;
+            test->fini = test->fini ? test->fini : suite->fini;
+            test->timeout = test->timeout > 0 ? test->timeout : suite->timeout;
+            test->disabled |= suite->disabled;
+        }
+    }
+}
+
 static enum unit_outcome unit_run(struct unit_test *test)
 {
     unit_current = test;
+    unit_inherit(test);
     unit_skipping = test->disabled || test->signal != 0 || test->exit_code != 0;
     __atomic_store_n(&unit_failures, 0, __ATOMIC_SEQ_CST);
     if (unit_skipping) {
