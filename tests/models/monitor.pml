@@ -6,7 +6,7 @@
 // Models, access by access to what threads share:
 //   runtime/monitor.c   fkl_monitor, fkl_demonitor, fkli_monitor_received, fkli_monitors_settle,
 //                       fire, end, arm, release and the references
-//   runtime/exit.c      publish
+//   runtime/exit.c      publish, forget_refs
 //   runtime/receive.c   accept, as far as FKL_MSG_DOWN goes
 //   runtime/actor.c     finish, fkl_actor_release
 //   runtime/registry.c  fkli_registry_find, as one step
@@ -18,7 +18,8 @@
 //
 // Bounds: 1 watcher, 1 target, 1 killer of the watcher; 2 monitors, or (KILL_TARGET) 1 and a killer
 // of the target as well.
-// Left out: weak memory, the links of the lists (they are sets here), the exit's error.
+// Left out: weak memory, the insides of list and table (they are sets here), the exit's error,
+// links.
 //
 // accepted:
 // accepted: -DVARIANT_KILL_TARGET
@@ -48,7 +49,7 @@ mtype = { WITH_MONITOR, UNDERWAY, IN_STACK, IN_FIFO, LEFT, RECEIVED, DESTROYED }
 byte refs[MONITORS];
 mtype state[MONITORS];
 bool has_target[MONITORS];
-bool is_watching[MONITORS]; // in the watcher's list, guarded by its lock
+bool is_watching[MONITORS]; // in the watcher's table, guarded by its lock
 bool is_watcher[MONITORS];  // in the target's list, guarded by its lock
 bool discard[MONITORS];     // the watcher's own thread
 bool made[MONITORS], freed[MONITORS];
@@ -240,19 +241,26 @@ inline settle_target()
     od
 }
 
+// forget_refs()
 inline settle_watcher()
 {
 #ifdef FAULT_SWEEP // its own monitors stay
     skip
 #else
+    take_lock(WATCHER);
+    d_step {
+        m = 0;
+        do // the table is taken whole
+        :: m < MONITORS -> taken[m] = is_watching[m]; is_watching[m] = false; m++
+        :: else -> break
+        od;
+        m = 0
+    };
+    give_lock(WATCHER);
     do
-    :: take_lock(WATCHER);
-        d_step { m = newest(is_watching); if :: m != NONE -> is_watching[m] = false :: else fi };
-        give_lock(WATCHER);
-        if
-        :: m == NONE -> break
-        :: else -> end(m, won); won = false; release(m)
-        fi
+    :: m < MONITORS && taken[m] -> taken[m] = false; end(m, won); won = false; release(m); m++
+    :: m < MONITORS && !taken[m] -> m++
+    :: m == MONITORS -> m = 0; break
     od
 #endif
 }
@@ -435,7 +443,7 @@ proctype watcher()
 {
     byte m, n, i;
     bool won, refused, last, referred, unlinked, published, lives, armed, found, wanted, result;
-    bool mine[MONITORS], ended_by_us[MONITORS];
+    bool taken[MONITORS], mine[MONITORS], ended_by_us[MONITORS];
     monitor(0);
 #if MONITORS == 2
     monitor(1);
@@ -479,6 +487,7 @@ proctype killer(byte whom)
 {
     byte m, i;
     bool won, refused, last, referred, unlinked, published;
+    bool taken[MONITORS];
     if
     :: whom == WATCHER -> publish_watcher()
     :: whom == TARGET -> publish_target()
