@@ -117,11 +117,6 @@ void fkli_magazine_close(fkli_magazine *magazine)
     fkli_magazine_open(magazine, NULL);
 }
 
-static bool is_for(const fkli_magazine *magazine, const fkl_allocator *allocator)
-{
-    return magazine->depot && magazine->depot->allocator == allocator;
-}
-
 // Makes the loaded pile one that is not empty, if there is any.
 static void load_more(fkli_magazine *magazine)
 {
@@ -133,15 +128,13 @@ static void load_more(fkli_magazine *magazine)
     }
 }
 
-void *fkli_magazine_take(fkli_magazine *magazine, const fkl_allocator *allocator)
+void *fkli_magazine_take(fkli_magazine *magazine)
 {
-    if (!is_for(magazine, allocator))
-        return NULL;
     if (!magazine->loaded.top)
         load_more(magazine);
     fkli_block *block = magazine->loaded.top;
     if (!block)
-        return fkli_alloc(allocator, FKLI_BLOCK_SIZE);
+        return NULL;
     magazine->loaded.top = block->below;
     --magazine->loaded.count;
     unseal(block);
@@ -158,10 +151,8 @@ static bool unload(fkli_magazine *magazine)
     return true;
 }
 
-bool fkli_magazine_put(fkli_magazine *magazine, const fkl_allocator *allocator, void *freed)
+bool fkli_magazine_put(fkli_magazine *magazine, void *freed)
 {
-    if (!is_for(magazine, allocator))
-        return false;
     if (magazine->loaded.count >= FKLI_MAGAZINE_BLOCKS && !unload(magazine))
         return false;
     fkli_block *block = freed;

@@ -49,12 +49,17 @@ void fkli_magazine_open(fkli_magazine *magazine, fkli_depot *depot);
 // Gives the blocks to the depot. Closed ones may be closed again.
 void fkli_magazine_close(fkli_magazine *magazine);
 
-// A block of FKLI_BLOCK_SIZE bytes, for which the allocator is asked when there is no free one.
-// NULL when the magazine is closed or for another allocator, or there is no memory.
-void *fkli_magazine_take(fkli_magazine *magazine, const fkl_allocator *allocator);
-// Keeps a block of this size. False when it stays with the caller: the magazine is closed, for
-// another allocator, or full like its depot.
-FKL_MUST_CHECK bool fkli_magazine_put(fkli_magazine *magazine, const fkl_allocator *allocator,
-                                      void *block);
+// Whether it is open, and for blocks of this allocator.
+static inline bool fkli_magazine_serves(const fkli_magazine *magazine,
+                                        const fkl_allocator *allocator)
+{
+    return magazine->depot && magazine->depot->allocator == allocator;
+}
+
+// A block of FKLI_BLOCK_SIZE bytes, or NULL when there is no free one: the caller then asks the
+// allocator for that size.
+void *fkli_magazine_take(fkli_magazine *magazine);
+// Keeps such a block. False when it stays with the caller, as the magazine and its depot are full.
+FKL_MUST_CHECK bool fkli_magazine_put(fkli_magazine *magazine, void *block);
 
 #endif

@@ -11,21 +11,24 @@
 
 #include <string.h>
 
-// A block of the calling thread's magazine, if it has one and that is enough.
-static fkl_msg *allocate_block(const fkl_allocator *allocator, size_t inline_size)
+// That of the calling thread, if it serves the allocator; else NULL.
+static fkli_magazine *magazine_for(const fkl_allocator *allocator)
 {
-    if (inline_size > FKLI_BLOCK_SIZE - sizeof(fkl_msg))
-        return NULL;
     fkli_thread *thread = fkli_thread_peek();
-    return thread ? fkli_magazine_take(&thread->magazine, allocator) : NULL;
+    return thread && fkli_magazine_serves(&thread->magazine, allocator) ? &thread->magazine : NULL;
 }
 
 static fkl_err allocate(const fkl_allocator *allocator, size_t inline_size, fkl_msg **out)
 {
     if (inline_size > SIZE_MAX / 2 - sizeof(fkl_msg))
         return FKL_ENOMEM;
-    fkl_msg *msg = allocate_block(allocator, inline_size);
-    size_t size = msg ? FKLI_BLOCK_SIZE : sizeof *msg + inline_size;
+    size_t size = sizeof(fkl_msg) + inline_size;
+    fkl_msg *msg = NULL;
+    fkli_magazine *magazine = size <= FKLI_BLOCK_SIZE ? magazine_for(allocator) : NULL;
+    if (magazine) {
+        size = FKLI_BLOCK_SIZE;
+        msg = fkli_magazine_take(magazine);
+    }
     if (!msg)
         msg = fkli_alloc(allocator, size);
     if (!msg)
@@ -39,12 +42,11 @@ static fkl_err allocate(const fkl_allocator *allocator, size_t inline_size, fkl_
 
 static void give_memory_back(fkl_msg *msg)
 {
-    if (msg->size == FKLI_BLOCK_SIZE) {
-        fkli_thread *thread = fkli_thread_peek();
-        if (thread && fkli_magazine_put(&thread->magazine, msg->allocator, msg))
-            return;
-    }
-    fkli_free(msg->allocator, msg, msg->size);
+    const fkl_allocator *allocator = msg->allocator;
+    size_t size = msg->size;
+    fkli_magazine *magazine = size == FKLI_BLOCK_SIZE ? magazine_for(allocator) : NULL;
+    if (!magazine || !fkli_magazine_put(magazine, msg))
+        fkli_free(allocator, msg, size);
 }
 
 fkl_err fkl_msg_create(fkl_runtime *runtime, fkl_codec codec, size_t len, fkl_msg **out)
