@@ -9,12 +9,10 @@
 // BLOCKED, or a thread that was popped, or a sender that replaced BLOCKED, is on its way to the
 // lock.
 
-#include <forkless/channel.h>
+#include "channel.h"
 
-#include "credit.h"
 #include "inbox.h"
 #include "memory.h"
-#include "wait.h"
 
 struct fkl_channel {
     fkli_inbox inbox;
@@ -266,6 +264,43 @@ fkl_err fkl_channel_try_receive(fkl_channel *channel, fkl_msg **out)
 fkl_err fkl_channel_poll_until(fkl_channel *channel, fkl_time deadline)
 {
     return take_until(channel, deadline, NULL, "channel poll");
+}
+
+// Watching.
+
+bool fkli_channel_can_receive(fkl_channel *channel)
+{
+    fkli_lock_take(&channel->lock);
+    bool can = fkli_inbox_has_some(&channel->inbox, &channel->fifo) ||
+               fkli_inbox_is_closed(&channel->inbox);
+    fkli_lock_give(&channel->lock);
+    return can;
+}
+
+bool fkli_channel_watch_receive(fkl_channel *channel, fkli_waiter *waiter, bool was_popped)
+{
+    return take_or_queue(channel, NULL, waiter, was_popped) == FKL_OK;
+}
+
+void fkli_channel_unwatch_receive(fkl_channel *channel, fkli_waiter *waiter)
+{
+    fkl_err err = leave(channel, NULL, waiter, FKL_ESTOPPED); // whatever is no timeout
+    (void)err;
+}
+
+bool fkli_channel_can_send(fkl_channel *channel)
+{
+    return !is_bounded(channel) || fkli_credit_can_take(&channel->places);
+}
+
+bool fkli_channel_watch_send(fkl_channel *channel, fkli_waiter *waiter, bool was_popped)
+{
+    return !is_bounded(channel) || fkli_credit_watch(&channel->places, waiter, was_popped);
+}
+
+void fkli_channel_unwatch_send(fkl_channel *channel, fkli_waiter *waiter)
+{
+    fkli_credit_unwatch(&channel->places, waiter);
 }
 
 // Closing and looking.

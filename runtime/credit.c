@@ -165,6 +165,43 @@ fkl_err fkli_credit_take_until(fkli_credit *credit, fkl_time deadline, const cha
     return err;
 }
 
+// Relaxed: who goes by the answer takes a unit next, and that acquires.
+bool fkli_credit_can_take(const fkli_credit *credit)
+{
+    uint64_t word = fkli_load_relaxed_u64(&credit->word);
+    return (word & VALUE_MASK) || (word & CLOSED);
+}
+
+// A watcher is a waiter that takes nothing. One that was popped passes its duty on to the next if
+// it finds a unit, as the unit is still there, and gives it up in the instruction that queues it
+// again.
+bool fkli_credit_watch(fkli_credit *credit, fkli_waiter *waiter, bool was_popped)
+{
+    fkli_wakeup wakeup = NULL;
+    bool ready;
+    fkli_lock_take(&credit->lock);
+    uint64_t word = fkli_load_relaxed_u64(&credit->word);
+    do {
+        ready = (word & VALUE_MASK) || (word & CLOSED);
+    } while (!ready && !fkli_cas_acquire_u64(&credit->word, &word,
+                                             (was_popped ? word & ~WAKING : word) + ONE_WAITER));
+    if (!ready && was_popped)
+        fkli_waitlist_prepend_locked(&credit->waiters, waiter);
+    else if (!ready)
+        fkli_waitlist_append_locked(&credit->waiters, waiter);
+    else if (was_popped)
+        wakeup = pass_on_locked(credit);
+    fkli_lock_give(&credit->lock);
+    fkli_wake(wakeup);
+    return ready;
+}
+
+void fkli_credit_unwatch(fkli_credit *credit, fkli_waiter *waiter)
+{
+    if (!unqueue(credit, waiter))
+        pass_on(credit);
+}
+
 // The release pairs with the acquire of whoever takes the unit.
 fkl_err fkli_credit_give(fkli_credit *credit)
 {

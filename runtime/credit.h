@@ -27,6 +27,13 @@ FKL_MUST_CHECK fkl_err fkli_credit_take_until(fkli_credit *credit, fkl_time dead
                                               const char *where);
 // Gives one back and wakes a waiter. Errors: FKL_EOVERFLOW.
 FKL_MUST_CHECK fkl_err fkli_credit_give(fkli_credit *credit);
+// Watching it together with other things, without taking anything. The first says whether a take
+// would not wait. The second says so too, or has queued the waiter, which is popped when there may
+// be a unit; `was_popped`: by the watch before. The third ends a watch that said false, popped or
+// not.
+bool fkli_credit_can_take(const fkli_credit *credit);
+bool fkli_credit_watch(fkli_credit *credit, fkli_waiter *waiter, bool was_popped);
+void fkli_credit_unwatch(fkli_credit *credit, fkli_waiter *waiter);
 // From now on nothing can be taken; all waits end with FKL_ECLOSED.
 void fkli_credit_close(fkli_credit *credit);
 uint32_t fkli_credit_value(const fkli_credit *credit);

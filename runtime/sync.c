@@ -3,9 +3,7 @@
 // Public semaphores and mutexes: reference-counted objects around a credit. Any thread runs this. A
 // mutex is a credit of one unit plus the number of the thread or pooled actor that holds it.
 
-#include <forkless/sync.h>
-
-#include "credit.h"
+#include "sync.h"
 
 #include "memory.h"
 
@@ -70,6 +68,11 @@ fkl_err fkl_sem_post(fkl_sem *sem)
 int64_t fkl_sem_value(const fkl_sem *sem)
 {
     return fkli_credit_value(&sem->credit);
+}
+
+fkli_credit *fkli_sem_credit(fkl_sem *sem)
+{
+    return &sem->credit;
 }
 
 // Mutex.

@@ -308,17 +308,12 @@ void fkli_wake(fkli_wakeup wakeup)
     unpin(wakeup);
 }
 
-static bool is_popped(const fkli_waiter *waiter)
-{
-    return fkli_load_acquire_u32(&waiter->popped) != 0;
-}
-
 fkl_err fkli_await(fkli_waiter *waiter, fkl_time deadline, const char *where)
 {
     fkli_thread *thread = waiter->thread;
     fkl_err err = FKL_OK;
     bool interrupted = false;
-    while (!is_popped(waiter)) {
+    while (!fkli_waiter_is_popped(waiter)) {
         if (err)
             return err;
         err = fkli_wait_cancelled(thread);
@@ -369,6 +364,23 @@ void fkli_event_wake(fkli_event *event)
     } while (wakeup);
 }
 
+bool fkli_event_watch(fkli_event *event, fkli_waiter *waiter)
+{
+    fkli_lock_take(&event->lock);
+    bool is_set = fkli_event_is_set(event);
+    if (!is_set)
+        fkli_waitlist_append_locked(&event->waiters, waiter);
+    fkli_lock_give(&event->lock);
+    return is_set;
+}
+
+void fkli_event_unwatch(fkli_event *event, fkli_waiter *waiter)
+{
+    fkli_lock_take(&event->lock);
+    fkli_waitlist_remove_locked(&event->waiters, waiter);
+    fkli_lock_give(&event->lock);
+}
+
 fkl_err fkli_event_wait(fkli_event *event, fkl_time deadline, const char *where)
 {
     fkli_thread *thread = fkli_thread_current();
@@ -379,17 +391,10 @@ fkl_err fkli_event_wait(fkli_event *event, fkl_time deadline, const char *where)
         return FKL_ETIMEDOUT;
     fkli_waiter waiter;
     fkli_waiter_init(&waiter, thread);
-    fkli_lock_take(&event->lock);
-    bool is_set = fkli_event_is_set(event);
-    if (!is_set)
-        fkli_waitlist_append_locked(&event->waiters, &waiter);
-    fkli_lock_give(&event->lock);
-    if (is_set)
+    if (fkli_event_watch(event, &waiter))
         return FKL_OK;
     err = fkli_await(&waiter, deadline, where);
-    fkli_lock_take(&event->lock);
-    fkli_waitlist_remove_locked(&event->waiters, &waiter);
-    fkli_lock_give(&event->lock);
+    fkli_event_unwatch(event, &waiter);
     fkli_waiter_fini(&waiter);
     // An interrupt has been consumed, so it must be reported; the next wait sees the event.
     return fkli_event_is_set(event) && err != FKL_EINTR ? FKL_OK : err;

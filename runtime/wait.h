@@ -134,6 +134,13 @@ bool fkli_waitlist_remove_locked(fkli_waitlist *list, fkli_waiter *waiter);
 FKL_MUST_CHECK fkli_wakeup fkli_waitlist_pop_locked(fkli_waitlist *list);
 void fkli_wake(fkli_wakeup wakeup); // NULL is allowed
 
+// Whether it has been popped since it was put into a list.
+static inline bool fkli_waiter_is_popped(const fkli_waiter *waiter)
+{
+    // The acquire pairs with the release in fkli_waitlist_pop_locked().
+    return fkli_load_acquire_u32(&waiter->popped) != 0;
+}
+
 // Sleeps until `waiter` has been popped: FKL_OK then, else why it must leave: FKL_ETIMEDOUT,
 // FKL_ESTOPPED, FKL_EINTR, FKL_EPOOLED. The caller removes the waiter.
 FKL_MUST_CHECK fkl_err fkli_await(fkli_waiter *waiter, fkl_time deadline, const char *where);
@@ -152,6 +159,10 @@ void fkli_event_fini(fkli_event *event);
 // it, after fkli_event_wake() nobody sleeps on it.
 void fkli_event_set(fkli_event *event);
 void fkli_event_wake(fkli_event *event);
+// True: it is set, and the waiter is not queued. False: the waiter is queued and popped when the
+// event is set; fkli_event_unwatch() ends that, popped or not.
+bool fkli_event_watch(fkli_event *event, fkli_waiter *waiter);
+void fkli_event_unwatch(fkli_event *event, fkli_waiter *waiter);
 FKL_MUST_CHECK fkl_err fkli_event_wait(fkli_event *event, fkl_time deadline, const char *where);
 
 static inline bool fkli_event_is_set(const fkli_event *event)

@@ -44,6 +44,7 @@
 #include <forkless/observe.h>
 #include <forkless/pooled.h>
 #include <forkless/runtime.h>
+#include <forkless/select.h>
 #include <forkless/supervisor.h>
 #include <forkless/sync.h>
 #include <forkless/timer.h>
