@@ -114,7 +114,8 @@ static progress start_some(fkli_supervisor *supervisor)
         if (child->state == FKL_CHILD_WAITING && !child->place &&
             !fkli_supervise_start(supervisor, child))
             return DISTURBED; // the child and this sequence may be others now
-        if (child->state == FKL_CHILD_STARTING)
+        // A supervisor that ends instead of starting is STOPPING first, and failed only then.
+        if (child->state == FKL_CHILD_STARTING || child->state == FKL_CHILD_STOPPING)
             return BLOCKED;
         sequence->cursor = child->next;
     }

@@ -290,6 +290,8 @@ void fkli_supervisor_close(void *arg)
     supervisor->self = NULL;
     supervisor->refuses = true;
     fkli_lock_give(&supervisor->lock);
+    if (supervisor->at_hand)
+        fkli_incarnation_release(supervisor->at_hand);
     while ((incarnation = fkli_incarnation_next(supervisor, &news)))
         fkli_incarnation_release(incarnation);
     while ((request = fkli_request_next(supervisor)))
@@ -331,21 +333,32 @@ static void add_children(fkli_supervisor *supervisor)
         fkli_sequence_start(supervisor);
 }
 
+// Sees to one incarnation; false when there is no news of any.
+static bool hear(fkli_supervisor *supervisor)
+{
+    uint32_t news;
+    fkli_incarnation *incarnation = fkli_incarnation_next(supervisor, &news);
+    if (!incarnation)
+        return false;
+    supervisor->at_hand = incarnation;
+    on_news(supervisor, incarnation, news);
+    supervisor->at_hand = NULL;
+    fkli_incarnation_release(incarnation);
+    return true;
+}
+
 // Handlers may make more of what they handle, so there is a bound to each kind: the others must
 // have their turn.
 static void look(fkli_supervisor *supervisor)
 {
     enum { BATCH = 1000 };
     const uint32_t ends = FKLI_SCOPE_STOP | FKLI_SCOPE_ENDED;
-    uint32_t news;
-    fkli_incarnation *incarnation;
     fkli_request *request;
     fkli_child *child;
     if (!supervisor->ending && fkli_scope_has(&supervisor->self->scope, ends))
         end_all(supervisor);
-    for (int i = 0; i < BATCH && (incarnation = fkli_incarnation_next(supervisor, &news)); ++i) {
-        on_news(supervisor, incarnation, news);
-        fkli_incarnation_release(incarnation);
+    for (int i = 0; i < BATCH && hear(supervisor); ++i) {
+        // There is more.
     }
     for (int i = 0; i < BATCH && (request = fkli_request_next(supervisor)); ++i)
         fkli_request_do(supervisor, request);

@@ -92,6 +92,7 @@ struct fkli_supervisor {
     fkli_intensity intensity;
     fkli_backoff backoff;
     fkli_sequence sequence;
+    fkli_incarnation *at_hand; // its news are being looked at; with a reference
     bool initial; // it has not started completely yet
     bool ending;  // all children are being stopped
     bool finished;

@@ -259,7 +259,8 @@ Test(sequence, a_child_is_removed_although_its_restart_is_far_away, .timeout = 6
 
 static void try_bad_start(fkl_strategy strategy)
 {
-    fkl_runtime *runtime = rig_create();
+    tree_log log = {0};
+    fkl_runtime *runtime = tree_create(&log);
     fkl_actor *boss = NULL;
     fkl_start_failure failure;
     struct row row;
@@ -285,7 +286,8 @@ Test(sequence, a_failed_start_is_undone_in_reverse_order, .timeout = 60)
 Test(sequence, a_start_without_threads_is_undone, .timeout = 60)
 {
     for (uint32_t after = 0; after < 4; after++) {
-        fkl_runtime *runtime = rig_create();
+        tree_log log = {0};
+        fkl_runtime *runtime = tree_create(&log);
         fkl_actor *boss = NULL;
         fkl_start_failure failure;
         struct row row;
@@ -358,12 +360,39 @@ Test(sequence, a_shutdown_of_the_runtime_stops_a_tree_in_order, .timeout = 60)
 
 Test(sequence, a_failed_start_deep_in_a_tree_undoes_all_of_it, .timeout = 60)
 {
-    fkl_runtime *runtime = rig_create();
+    tree_log log = {0};
+    fkl_runtime *runtime = tree_create(&log);
     fkl_actor *boss = NULL;
     fkl_start_failure failure;
     struct tree tree;
     make_tree(&tree);
     tree.row.kids[4].unprepared = FKL_EOS;
+    assert_err(fkl_supervisor_start_until(runtime, NULL, &tree.top, SOON, &boss, &failure),
+               FKL_EOS);
+    cr_assert_str_eq(failure.child, "m/n/e");
+    tree_assert_journal(&tree.row.journal, 0, "+a +b +d -d -b -a");
+    rig_destroy(runtime);
+}
+
+// Keeps the end of a thread apart from its exit.
+static void linger(fkl_actor_id id, void *ctx)
+{
+    (void)id;
+    (void)ctx;
+    rig_pause_ms(5);
+}
+
+Test(sequence, a_failed_start_below_is_seen_although_its_thread_ends_late, .timeout = 60)
+{
+    tree_log log = {0};
+    fkl_runtime *runtime = NULL;
+    fkl_runtime_config config = {.log = tree_write, .log_ctx = &log, .on_thread_end = linger};
+    fkl_actor *boss = NULL;
+    fkl_start_failure failure;
+    struct tree tree;
+    make_tree(&tree);
+    tree.row.kids[4].unprepared = FKL_EOS;
+    assert_ok(fkl_runtime_create(&config, &runtime));
     assert_err(fkl_supervisor_start_until(runtime, NULL, &tree.top, SOON, &boss, &failure),
                FKL_EOS);
     cr_assert_str_eq(failure.child, "m/n/e");
