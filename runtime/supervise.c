@@ -122,7 +122,7 @@ static void start_failed(fkli_supervisor *supervisor, fkli_child *child, fkl_err
 {
     char label[FKLI_CHILD_LABEL];
     fkli_child_label(child, label);
-    fkli_log(&supervisor->runtime->log, FKL_LOG_WARN,
+    fkli_log(&supervisor->runtime->log, err == FKL_ESHUTDOWN ? FKL_LOG_INFO : FKL_LOG_WARN,
              "child %s%s%s of supervisor %s could not be started: %s", label, below[0] ? "/" : "",
              below, fkli_supervisor_label(supervisor), fkl_strerror(err));
     fkli_lock_take(&supervisor->lock);

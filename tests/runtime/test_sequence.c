@@ -198,6 +198,25 @@ Test(sequence, a_failure_further_up_makes_the_rest_longer, .timeout = 60)
     rig_destroy(runtime);
 }
 
+Test(sequence, a_failure_further_down_forgets_nobody, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    struct row row;
+    make_row(&row);
+    row.kids[3].hangs = true;
+    fkl_actor *boss = start_row(runtime, &row, FKL_REST_FOR_ONE, 4);
+    tree_tell(boss, &row.kids[1], DO_FAIL); // b and what follows
+    assert_eventually(atomic_load(&row.kids[3].gate.arrived));
+    tree_tell(boss, &row.kids[2], DO_FAIL); // c alone would be less
+    assert_eventually(tree_info(boss, "c").failures == 1);
+    row.kids[3].hangs = false;
+    atomic_store(&row.kids[3].gate.open, true);
+    tree_await(&row.kids[3], 2);
+    tree_stop(boss);
+    tree_assert_journal(&row.journal, 0, "+a +b +c +d -b -c -d +b +c +d -d -c -b -a");
+    rig_destroy(runtime);
+}
+
 Test(sequence, a_stop_in_the_middle_of_a_restart_ends_it, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
