@@ -178,6 +178,34 @@ Test(send_bounded, killing_the_receiver_ends_the_wait_of_a_sender, .timeout = 60
     end_jam(&jam, FKL_ENOACTOR);
 }
 
+// Has taken its message in, but does not receive it.
+static void act_hoard(fkl_actor *self, void *arg)
+{
+    (void)self;
+    while (fkl_receive_mark() == 1) { // nothing has been taken in yet
+        rig_pause_ms(1);
+    }
+    rig_pass(arg);
+}
+
+Test(send_bounded, killing_the_receiver_ends_the_wait_also_while_its_thread_goes_on, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    rig_gate gate = {0};
+    fkl_actor *receiver = spawn_bounded(runtime, 1, FKL_FULL_WAIT, act_hoard, &gate);
+    struct waiting waiting = {.to = receiver, .deadline = FKL_FOREVER, .err = FKL_EINVAL};
+    rig_send(receiver, 1);
+    fkl_actor *sender = rig_spawn(runtime, send_waiting, &waiting);
+    assert_eventually(atomic_load(&gate.arrived) == 1);
+    assert_eventually(rig_waits_in(sender, "send"));
+    cr_assert(fkl_actor_kill(receiver, 1));
+    rig_join(sender);
+    assert_err(waiting.err, FKL_ENOACTOR);
+    atomic_store(&gate.open, true);
+    rig_join(receiver);
+    rig_destroy(runtime);
+}
+
 Test(send_bounded, draining_the_receiver_ends_the_wait_of_a_sender, .timeout = 60)
 {
     struct jam jam;
