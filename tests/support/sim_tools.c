@@ -168,6 +168,14 @@ fkl_runtime *sim_runtime(void)
     return sim_runtime_with(2);
 }
 
+// What goes wrong on purpose, thousands of times, is nobody's news.
+static void keep_quiet(fkl_log_level level, const char *text, void *ctx)
+{
+    (void)level;
+    (void)text;
+    (void)ctx;
+}
+
 fkl_runtime *sim_runtime_with(uint32_t workers)
 {
     fkl_runtime *runtime = NULL;
@@ -175,6 +183,7 @@ fkl_runtime *sim_runtime_with(uint32_t workers)
         .allocator = {allocate, resize, release, NULL},
         .stack_size = STACK_SIZE,
         .pool_workers = workers,
+        .log = keep_quiet,
     };
     SIM_OK(fkl_runtime_create(&config, &runtime));
     tools.armed = tools.memory_may_fail;
