@@ -146,6 +146,7 @@ static void close_early(size_t capacity)
         sim_start(&senders[i], "sender", send_all, &world);
         sim_start(&receivers[i], "receiver", receive_all, &world);
     }
+    sim_settle();
     fkl_channel_close(world.channel);
     for (int i = 0; i < 2; ++i) {
         sim_join(&senders[i]);
@@ -200,6 +201,7 @@ SIM_SCENARIO(a_stopped_receiver_passes_its_wake_on)
     SIM_OK(fkl_channel_create(world.runtime, 0, &world.channel));
     fkl_actor *actor = sim_spawn(world.runtime, "stopped", receive_as_actor, &world);
     sim_start(&receiver, "receiver", receive_one, &world);
+    sim_settle();
     sim_start(&stopper, "stopper", stop, actor);
     send_all(&world);
     sim_join(&receiver);
@@ -225,6 +227,7 @@ SIM_SCENARIO(a_poller_passes_its_wake_on)
         sim_start(&receivers[i], "receiver", receive_one, &world);
         sim_start(&pollers[i], "poller", poll_once, &world);
     }
+    sim_settle();
     send_all(&world);
     for (int i = 0; i < 2; ++i)
         sim_join(&receivers[i]);
@@ -232,6 +235,40 @@ SIM_SCENARIO(a_poller_passes_its_wake_on)
     for (int i = 0; i < 2; ++i)
         sim_join(&pollers[i]);
     end(&world);
+}
+
+// A message comes at the deadline of one receiver; if that leaves, the other one gets it.
+
+struct meeting {
+    struct channel_world world;
+    fkl_time time;
+};
+
+static void receive_until_the_meeting(void *arg)
+{
+    struct meeting *meeting = arg;
+    fkl_msg *msg = NULL;
+    fkl_err err = fkl_channel_receive_until(meeting->world.channel, meeting->time, &msg);
+    if (err)
+        SIM_ERR(err, FKL_ETIMEDOUT);
+    else // it goes back, for the other one
+        SIM_OK(fkl_channel_try_send(meeting->world.channel, msg));
+}
+
+SIM_SCENARIO(a_message_that_comes_at_the_deadline_goes_to_somebody)
+{
+    struct meeting meeting = {.world = {.runtime = sim_runtime(), .count = 1}};
+    sim_task receivers[3];
+    meeting.time = fkl_after_ms(1000);
+    SIM_OK(fkl_channel_create(meeting.world.runtime, 0, &meeting.world.channel));
+    sim_start(&receivers[0], "leaving", receive_until_the_meeting, &meeting);
+    sim_start(&receivers[1], "leaving", receive_until_the_meeting, &meeting);
+    sim_start(&receivers[2], "staying", receive_one, &meeting.world);
+    sim_sleep_until(meeting.time);
+    send_all(&meeting.world);
+    for (int i = 0; i < 3; ++i)
+        sim_join(&receivers[i]);
+    end(&meeting.world);
 }
 
 // The place that a stopped sender was woken for must go to the other sender.
@@ -259,6 +296,7 @@ SIM_SCENARIO(a_stopped_sender_passes_its_wake_on)
     send_all(&world); // full
     fkl_actor *actor = sim_spawn(world.runtime, "stopped", send_as_actor, &world);
     sim_start(&sender, "sender", send_all, &world);
+    sim_settle();
     sim_start(&stopper, "stopper", stop, actor);
     receive_one(&world);
     do { // until the thread's message comes

@@ -34,6 +34,7 @@ SIM_SCENARIO(each_post_lets_one_waiter_go)
     SIM_OK(fkl_sem_create(world.runtime, 0, 3, &world.sem));
     for (int i = 0; i < 3; ++i)
         sim_start(&waiters[i], "waiter", wait_once, &world);
+    sim_settle();
     for (int i = 0; i < 2; ++i)
         sim_start(&posters[i], "poster", post_once, &world);
     post_once(&world);
@@ -104,6 +105,7 @@ SIM_SCENARIO(a_stopped_waiter_passes_its_wake_on)
     SIM_OK(fkl_sem_create(world.runtime, 0, 1, &world.sem));
     fkl_actor *actor = sim_spawn(world.runtime, "stopped", wait_until_stopped, &world);
     sim_start(&waiter, "waiter", wait_once, &world);
+    sim_settle();
     sim_start(&stopper, "stopper", stop, actor);
     post_once(&world);
     sim_join(&waiter);
@@ -111,6 +113,47 @@ SIM_SCENARIO(a_stopped_waiter_passes_its_wake_on)
     sim_join_actor(actor);
     fkl_sem_release(world.sem);
     sim_end_runtime(world.runtime);
+}
+
+// At the deadline of one waiter a unit is given; if it comes too late, the next waiter gets it.
+
+struct meeting {
+    fkl_runtime *runtime;
+    fkl_sem *sem;
+    fkl_time time;
+};
+
+static void wait_until_the_meeting(void *arg)
+{
+    struct meeting *meeting = arg;
+    fkl_err err = fkl_sem_wait_until(meeting->sem, meeting->time);
+    if (err)
+        SIM_ERR(err, FKL_ETIMEDOUT);
+    else
+        SIM_OK(fkl_sem_post(meeting->sem));
+}
+
+static void wait_on(void *arg)
+{
+    struct meeting *meeting = arg;
+    SIM_OK(fkl_sem_wait_until(meeting->sem, FKL_FOREVER));
+    SIM_OK(fkl_sem_post(meeting->sem));
+}
+
+SIM_SCENARIO(a_unit_that_comes_at_the_deadline_goes_to_somebody)
+{
+    struct meeting meeting = {.runtime = sim_runtime(), .time = fkl_after_ms(1000)};
+    sim_task waiters[3];
+    SIM_OK(fkl_sem_create(meeting.runtime, 0, 1, &meeting.sem));
+    for (int i = 0; i < 3; ++i)
+        sim_start(&waiters[i], "waiter", i < 2 ? wait_until_the_meeting : wait_on, &meeting);
+    sim_sleep_until(meeting.time);
+    SIM_OK(fkl_sem_post(meeting.sem));
+    for (int i = 0; i < 3; ++i)
+        sim_join(&waiters[i]);
+    SIM_CHECK(fkl_sem_value(meeting.sem) == 1, "%lld", (long long)fkl_sem_value(meeting.sem));
+    fkl_sem_release(meeting.sem);
+    sim_end_runtime(meeting.runtime);
 }
 
 // Who gets the only unit may free the semaphore, although the giver has not returned yet.
@@ -127,6 +170,7 @@ SIM_SCENARIO(who_got_the_unit_may_free_the_semaphore)
     sim_task waiter;
     SIM_OK(fkl_sem_create(world.runtime, 0, 1, &world.sem));
     sim_start(&waiter, "waiter", wait_and_free, &world);
+    sim_settle();
     SIM_OK(fkl_sem_post(world.sem));
     sim_join(&waiter);
     sim_end_runtime(world.runtime);
@@ -168,6 +212,7 @@ SIM_SCENARIO(a_close_ends_every_wait_for_credit)
     for (int i = 0; i < 2; ++i)
         sim_start(&takers[i], "taker", take_some, &world);
     sim_start(&giver, "giver", give_some, &world);
+    sim_settle();
     fkli_credit_close(&world.credit);
     SIM_ERR(fkli_credit_try_take(&world.credit), FKL_ECLOSED);
     for (int i = 0; i < 2; ++i)

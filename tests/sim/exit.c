@@ -94,6 +94,7 @@ static void see_the_end(void (*first)(void *arg), void (*second)(void *arg))
     struct exit_world world = {.runtime = sim_runtime()};
     sim_task tasks[3];
     world.actor = sim_spawn(world.runtime, "actor", end_somehow, NULL);
+    sim_settle();
     sim_start(&tasks[0], "first", first, &world);
     sim_start(&tasks[1], "second", second, &world);
     sim_start(&tasks[2], "end", end_it, &world);

@@ -98,6 +98,7 @@ static uint32_t send_against(struct world *world, void (*ending)(void *arg))
 {
     struct sender senders[2];
     sim_task end;
+    sim_settle();
     start_senders(world, senders, 2, 3);
     sim_start(&end, "ending", ending, world->receiver);
     sim_join(&senders[0].task);
@@ -178,6 +179,47 @@ SIM_SCENARIO(a_receive_that_times_out_or_is_interrupted_loses_no_message, .fault
     sim_join_actor(world.receiver);
     SIM_CHECK(accepted == 6, "%u", accepted);
     sim_end_runtime(world.runtime);
+}
+
+// At the deadline.
+
+struct meeting {
+    fkl_actor *receiver;
+    fkl_time time;
+    uint32_t timeouts;
+};
+
+static void receive_until_the_meeting(fkl_actor *self, void *arg)
+{
+    (void)self;
+    struct meeting *meeting = arg;
+    fkl_msg *msg = NULL;
+    fkl_err err = fkl_receive_until(meeting->time, &msg);
+    if (err == FKL_ETIMEDOUT) {
+        ++meeting->timeouts;
+        err = fkl_receive_until(FKL_FOREVER, &msg);
+    }
+    SIM_OK(err);
+    fkl_msg_destroy(msg);
+}
+
+static void send_at_the_meeting(void *arg)
+{
+    struct meeting *meeting = arg;
+    sim_sleep_until(meeting->time);
+    SIM_CHECK(sim_send(meeting->receiver, 1), "refused");
+}
+
+SIM_SCENARIO(a_message_that_comes_at_the_deadline_is_not_lost)
+{
+    fkl_runtime *runtime = sim_runtime();
+    struct meeting meeting = {.time = fkl_after_ms(1000)};
+    sim_task sender;
+    meeting.receiver = sim_spawn(runtime, "receiver", receive_until_the_meeting, &meeting);
+    sim_start(&sender, "sender", send_at_the_meeting, &meeting);
+    sim_join(&sender);
+    sim_join_actor(meeting.receiver);
+    sim_end_runtime(runtime);
 }
 
 // Kills and an exit that the actor publishes itself, at once.

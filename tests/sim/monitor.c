@@ -9,6 +9,7 @@ struct monitor_world {
     fkl_runtime *runtime;
     fkl_actor *target;
     fkl_actor_id id;
+    sim_gate watched;
     bool demonitored; // before the message came
     uint32_t downs;
 };
@@ -74,6 +75,7 @@ static void watch_and_end_it(fkl_actor *self, void *arg)
     fkl_monitor_ref ref;
     fkl_msg *msg = NULL;
     SIM_OK(fkl_monitor(world->id, &ref));
+    sim_open(&world->watched);
     fkl_err err = fkl_receive_until(sim_deadline(), &msg);
     if (err == FKL_OK)
         check_down(world, msg, ref);
@@ -116,6 +118,7 @@ SIM_SCENARIO(no_message_comes_after_a_demonitor)
     sim_task killer;
     begin(&world);
     fkl_actor *watcher = sim_spawn(world.runtime, "watcher", watch_and_end_it, &world);
+    sim_pass(&world.watched);
     sim_start(&killer, "killer", kill, world.target);
     sim_join(&killer);
     sim_join_actor(watcher);

@@ -91,6 +91,7 @@ static void interrupt_and_give(fkl_err (*wait)(struct wait_world *world, fkl_tim
     SIM_OK(fkl_sem_create(world.runtime, 0, 1, &world.sem));
     SIM_OK(fkl_channel_create(world.runtime, 0, &world.channel));
     world.actor = sim_spawn(world.runtime, "actor", wait_for_both, &world);
+    sim_settle();
     sim_start(&tasks[0], "interrupter", interrupt, &world);
     sim_start(&tasks[1], "giver", give, &world);
     sim_join(&tasks[0]);
@@ -146,6 +147,7 @@ static void stop_helpers(fkl_err (*wait)(struct wait_world *world, fkl_time dead
     world.actor = sim_spawn(world.runtime, "actor", sleep_until_stopped, NULL);
     for (int i = 0; i < 2; ++i)
         sim_start(&helpers[i], "helper", help, &world);
+    sim_settle();
     fkl_actor_stop(world.actor);
     for (int i = 0; i < 2; ++i)
         sim_join(&helpers[i]);

@@ -78,6 +78,11 @@ bool sim_may_fail(unsigned fault);
 // A deadline: passed, soon, or never.
 fkl_time sim_deadline(void);
 void sim_yield(void);
+// In virtual time, and not by the library. To meet a wait at its deadline, sleep until then.
+void sim_sleep_until(fkl_time deadline);
+// With every second seed lets everybody go on until all sleep: so that what follows meets them
+// there.
+void sim_settle(void);
 
 // Threads that are no actors, and a gate that is no wait of the library.
 

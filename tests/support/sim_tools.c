@@ -68,6 +68,24 @@ void sim_yield(void)
     fkli_thread_yield();
 }
 
+void sim_sleep_until(fkl_time deadline)
+{
+    const uint32_t nobody_writes = 0;
+    const char *before = waits_at;
+    waits_at = "a sleep";
+    while (fkli_clock_now() < deadline)
+        fkli_sim_futex_wait(&nobody_writes, 0, deadline);
+    waits_at = before;
+}
+
+// Long enough that everybody else sleeps at the end of it, or waits as long.
+void sim_settle(void)
+{
+    static const int64_t long_time = INT64_C(1000000000000);
+    if (sim_below(2) == 0)
+        sim_sleep_until(fkli_clock_now() + long_time);
+}
+
 // Gates and threads.
 
 void sim_open(sim_gate *gate)
