@@ -47,6 +47,23 @@ SIM_SCENARIO(each_post_lets_one_waiter_go)
     sim_end_runtime(world.runtime);
 }
 
+// The second unit comes while the first waiter looks whether to wake the next.
+SIM_SCENARIO(two_posts_wake_two_sleepers)
+{
+    struct sem_world world = {.runtime = sim_runtime()};
+    sim_task waiters[2];
+    SIM_OK(fkl_sem_create(world.runtime, 0, 2, &world.sem));
+    for (int i = 0; i < 2; ++i)
+        sim_start(&waiters[i], "waiter", wait_once, &world);
+    sim_sleep_until(fkl_after_ms(1000)); // they sleep
+    post_once(&world);
+    post_once(&world);
+    for (int i = 0; i < 2; ++i)
+        sim_join(&waiters[i]);
+    fkl_sem_release(world.sem);
+    sim_end_runtime(world.runtime);
+}
+
 // Takes and gives back, with any deadline.
 static void borrow(void *arg)
 {
@@ -111,6 +128,38 @@ SIM_SCENARIO(a_stopped_waiter_passes_its_wake_on)
     sim_join(&waiter);
     sim_join(&stopper);
     sim_join_actor(actor);
+    fkl_sem_release(world.sem);
+    sim_end_runtime(world.runtime);
+}
+
+// An actor that was woken twice is gone, with its thread's record, before the second waker is done.
+static void wait_through_interrupts(fkl_actor *self, void *arg)
+{
+    (void)self;
+    struct sem_world *world = arg;
+    fkl_err err;
+    while ((err = fkl_sem_wait_until(world->sem, FKL_FOREVER)) == FKL_EINTR) {
+    }
+    SIM_OK(err);
+}
+
+static void interrupt_and_release(void *arg)
+{
+    fkl_actor_interrupt(arg);
+    fkl_actor_release(arg);
+}
+
+SIM_SCENARIO(a_waker_may_be_late)
+{
+    struct sem_world world = {.runtime = sim_runtime()};
+    sim_task interrupter;
+    SIM_OK(fkl_sem_create(world.runtime, 0, 1, &world.sem));
+    fkl_actor *actor = sim_spawn(world.runtime, "waiter", wait_through_interrupts, &world);
+    sim_sleep_until(fkl_after_ms(1000)); // it waits
+    sim_start(&interrupter, "interrupter", interrupt_and_release, actor);
+    SIM_OK(fkl_sem_post(world.sem));
+    sim_join(&interrupter);
+    sim_sleep_until(fkl_after_ms(1000)); // or else the stop comes before the unit
     fkl_sem_release(world.sem);
     sim_end_runtime(world.runtime);
 }

@@ -22,6 +22,7 @@ static struct {
     bool armed;
     long blocks;
     long mistakes;
+    struct block *freed;
 } tools;
 
 static _Thread_local bool exempt;          // from failing allocations
@@ -131,10 +132,20 @@ void sim_join(sim_task *task)
 
 // Memory.
 
-typedef union block {
-    size_t size;
-    max_align_t align;
-} block;
+// AddressSanitizer sees what uses freed memory. Without it, freed blocks are kept until the end of
+// the run, to see whether somebody has written to them.
+#if defined(__SANITIZE_ADDRESS__)
+#define KEEP_FREED_BLOCKS false
+#else
+#define KEEP_FREED_BLOCKS true
+#endif
+
+enum { NEW_BYTE = 0xa5, FREED_BYTE = 0x5a };
+
+struct block {
+    _Alignas(max_align_t) size_t size;
+    struct block *next; // of the freed ones
+};
 
 static bool refuse(void)
 {
@@ -147,12 +158,12 @@ static bool refuse(void)
 static void *allocate(size_t size, void *ctx)
 {
     (void)ctx;
-    block *made = refuse() ? NULL : malloc(sizeof *made + size);
+    struct block *made = refuse() ? NULL : malloc(sizeof *made + size);
     if (!made)
         return NULL;
     made->size = size;
     ++tools.blocks;
-    memset(made + 1, 0xa5, size);
+    memset(made + 1, NEW_BYTE, size);
     return made + 1;
 }
 
@@ -161,12 +172,38 @@ static void release(void *ptr, size_t size, void *ctx)
     (void)ctx;
     if (!ptr)
         return;
-    block *made = (block *)ptr - 1;
+    struct block *made = (struct block *)ptr - 1;
     if (made->size != size)
         ++tools.mistakes;
     --tools.blocks;
-    memset(ptr, 0x5a, made->size);
-    free(made);
+    memset(ptr, FREED_BYTE, made->size);
+    if (!KEEP_FREED_BLOCKS) {
+        free(made);
+        return;
+    }
+    made->next = tools.freed;
+    tools.freed = made;
+}
+
+static bool is_untouched(const struct block *freed)
+{
+    const unsigned char *bytes = (const unsigned char *)(freed + 1);
+    for (size_t i = 0; i < freed->size; ++i) {
+        if (bytes[i] != FREED_BYTE)
+            return false;
+    }
+    return true;
+}
+
+static void check_freed_blocks(void)
+{
+    while (tools.freed) {
+        struct block *freed = tools.freed;
+        SIM_CHECK(is_untouched(freed), "%zu bytes were written to after they were freed",
+                  freed->size);
+        tools.freed = freed->next;
+        free(freed);
+    }
 }
 
 static void *resize(void *ptr, size_t old_size, size_t new_size, void *ctx)
@@ -309,4 +346,5 @@ void sim_tools_end(void)
 {
     SIM_CHECK(tools.blocks == 0, "%ld blocks leaked", tools.blocks);
     SIM_CHECK(tools.mistakes == 0, "%ld times a size that is not the block's", tools.mistakes);
+    check_freed_blocks();
 }
