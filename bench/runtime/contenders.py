@@ -77,6 +77,7 @@ class Run:
     operations: int
     bytes: int | None  # memory of the actors, for the programs that look
     note: str | None
+    processor: int  # nanoseconds of all cores, of the program without its warm-up
     peak: int  # bytes of memory that the process had at most, as far as was seen
 
     @property
@@ -125,13 +126,14 @@ def parse(text: str, program: Program, params: tuple[int, ...], peak: int) -> Ru
     try:
         name, ns, operations, checksum = words[0], int(words[1]), int(words[2]), int(words[3])
         more = dict(word.split("=", 1) for word in words[4:])
+        used = int(more["cpu"])
         counted = int(more["bytes"]) if "bytes" in more else None
-    except (IndexError, ValueError):
+    except (IndexError, KeyError, ValueError):
         raise Failure(f"printed {text!r}") from None
     expected = program.proof(*params)
     if name != program.name or (operations, checksum) != expected or ns <= 0:
         raise Failure(f"did other work: {text.strip()!r}, not {expected}")
-    return Run(ns, operations, counted, more.get("note"), peak)
+    return Run(ns, operations, counted, more.get("note"), used, peak)
 
 
 def run(contender: Contender, program: Program, params: tuple[int, ...]) -> Run:

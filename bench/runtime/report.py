@@ -123,6 +123,23 @@ def compared(results: Mapping[str, Any], own: Contender, peers: list[Contender])
     return f"{best[1] / typical(results[own.name]):.2f} {best[0].name}"
 
 
+def processor_of(runs: list[Run]) -> float:
+    return figure([run.processor / run.operations for run in runs])
+
+
+def show_of_runs(
+    head: str,
+    results: Mapping[str, Mapping[str, list[Run] | str]],
+    taking_part: list[Contender],
+    text: Callable[[list[Run]], str],
+) -> None:
+    rows = []
+    for name, times in results.items():
+        found = [times.get(c.name) for c in taking_part]
+        rows.append([name, *(text(runs) if isinstance(runs, list) else "-" for runs in found)])
+    table([head, *(c.name for c in taking_part)], rows)
+
+
 def show_programs(
     results: Mapping[str, Mapping[str, list[Run] | str]],
     units: Mapping[str, str],
@@ -143,18 +160,15 @@ def show_programs(
     table(heads, rows)
     print("NAME/best: how many times as fast as the fastest peer; NAME/actors: as the fastest peer")
     print("that has actors with mailboxes. ±: half of the distance from fastest to slowest run.\n")
-    heads = ["most memory, MB", *(c.name for c in taking_part)]
-    rows = [
-        [name]
-        + [
-            f"{max(run.peak for run in times[c.name]) / 1e6:.0f}"
-            if isinstance(times.get(c.name), list)
-            else "-"
-            for c in taking_part
-        ]
-        for name, times in results.items()
-    ]
-    table(heads, rows)
+    show_of_runs(
+        "processor time of one", results, taking_part, lambda runs: duration(processor_of(runs))
+    )
+    show_of_runs(
+        "most memory, MB",
+        results,
+        taking_part,
+        lambda runs: f"{max(run.peak for run in runs) / 1e6:.0f}",
+    )
 
 
 def judge(
@@ -234,7 +248,14 @@ def as_numbers(runs: list[Run] | str) -> Any:
     if isinstance(runs, str):
         return {"failed": runs}
     return [
-        {"ns": r.ns, "operations": r.operations, "bytes": r.bytes, "note": r.note, "peak": r.peak}
+        {
+            "ns": r.ns,
+            "operations": r.operations,
+            "processor_ns": r.processor,
+            "bytes": r.bytes,
+            "note": r.note,
+            "peak_bytes": r.peak,
+        }
         for r in runs
     ]
 

@@ -3,8 +3,8 @@
 // The program: forkless FLAVOUR NAME PARAMETER...
 //
 // Runs a benchmark, first for a tenth of its last parameter to warm up, and prints its name, the
-// nanoseconds of its inner section, the operations in it and a checksum of what arrived; for some
-// programs then bytes=N or note=TEXT.
+// nanoseconds of its inner section, the operations in it and a checksum of what arrived; then
+// cpu=NANOSECONDS of the whole program after warming up, and for some bytes=N or note=TEXT.
 
 #include "kit.h"
 
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 fkl_runtime *kit_runtime;
@@ -102,6 +103,14 @@ int64_t kit_memory_used(kit_memory kind)
     return found == 2 ? (int64_t)pages[kind] * sysconf(_SC_PAGESIZE) : 0;
 }
 
+// Processor time of all threads.
+static int64_t processor_ns(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
 static const struct entry *entry_of(const char *name)
 {
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; ++i) {
@@ -138,11 +147,13 @@ int main(int argc, char **argv)
     kit_check(fkl_runtime_create(NULL, &kit_runtime), "making a runtime");
     if (entry->warm)
         warm_up(entry, params);
+    int64_t used = processor_ns();
     kit_result result = entry->run(params);
+    used = processor_ns() - used;
     kit_check(fkl_runtime_shutdown(kit_runtime, FKL_FOREVER), "shutting down");
     kit_check(fkl_runtime_destroy(kit_runtime), "destroying the runtime");
-    printf("%s %" PRId64 " %" PRId64 " %" PRId64, entry->name, result.ns, result.operations,
-           result.checksum);
+    printf("%s %" PRId64 " %" PRId64 " %" PRId64 " cpu=%" PRId64, entry->name, result.ns,
+           result.operations, result.checksum, used);
     if (result.bytes)
         printf(" bytes=%" PRId64, result.bytes);
     if (result.note)

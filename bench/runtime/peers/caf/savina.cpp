@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 
+#include <time.h>
 #include <unistd.h>
 
 namespace
@@ -32,6 +33,14 @@ const std::map<std::string, program> programs = {
     {"ping_pong", run_ping_pong},
     {"thread_ring", run_thread_ring},
 };
+
+// Nanoseconds of processor time of all threads.
+std::int64_t processor_ns()
+{
+    timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return std::int64_t{used.tv_sec} * 1000000000 + used.tv_nsec;
+}
 
 void show_versions(caf::actor_system &system)
 {
@@ -73,8 +82,10 @@ int main(int argc, char **argv)
         found->second(system, fewer);
         system.await_all_actors_done();
     }
+    std::int64_t used = processor_ns();
     result r = found->second(system, numbers);
-    std::cout << name << ' ' << r.ns << ' ' << r.operations << ' ' << r.checksum;
+    used = processor_ns() - used;
+    std::cout << name << ' ' << r.ns << ' ' << r.operations << ' ' << r.checksum << " cpu=" << used;
     if (r.bytes)
         std::cout << " bytes=" << r.bytes;
     std::cout << std::endl;

@@ -11,12 +11,14 @@ main([Name | Texts]) ->
     Params = [list_to_integer(Text) || Text <- Texts],
     Program =:= alive orelse Program:run(fewer(Params)),
     erlang:garbage_collect(),
-    case Program:run(Params) of
-        {Ns, Operations, Checksum} ->
-            io:format("~s ~b ~b ~b~n", [Name, Ns, Operations, Checksum]);
-        {Ns, Operations, Checksum, Bytes} ->
-            io:format("~s ~b ~b ~b bytes=~b~n", [Name, Ns, Operations, Checksum, Bytes])
-    end,
+    {Before, _} = statistics(runtime),
+    Result = Program:run(Params),
+    {After, _} = statistics(runtime),
+    [Ns, Operations, Checksum | Bytes] = tuple_to_list(Result),
+    Used = (After - Before) * 1000000,
+    io:format("~s ~b ~b ~b cpu=~b", [Name, Ns, Operations, Checksum, Used]),
+    [io:format(" bytes=~b", [Number]) || Number <- Bytes],
+    io:nl(),
     halt(0).
 
 fewer([Messages]) -> [max(1, Messages div 10)];

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +51,15 @@ func resident() int64 {
 	return here * int64(os.Getpagesize())
 }
 
+// processor tells the nanoseconds of processor time that all threads have used.
+func processor() int64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return usage.Utime.Nano() + usage.Stime.Nano()
+}
+
 func fail(what ...any) {
 	fmt.Fprintln(os.Stderr, what...)
 	os.Exit(1)
@@ -79,8 +89,10 @@ func main() {
 		programs[name](fewer)
 		runtime.GC()
 	}
+	used := processor()
 	r := programs[name](params)
-	fmt.Printf("%s %d %d %d", name, r.ns, r.operations, r.checksum)
+	used = processor() - used
+	fmt.Printf("%s %d %d %d cpu=%d", name, r.ns, r.operations, r.checksum, used)
 	if r.bytes != 0 {
 		fmt.Printf(" bytes=%d", r.bytes)
 	}
