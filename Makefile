@@ -23,8 +23,8 @@ OUT := build/$(VARIANT)
 VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkless/base.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
-.PHONY: all programs simulations man deps demo test test-runtime test-mutants test-python \
-  test-ansible models sim asan tsan lint format bench bench-runtime install clean help
+.PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
+  test-ansible models fuzz sim asan tsan lint format bench bench-runtime install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -42,6 +42,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wol
 
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 SANITIZE_tsan := -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE_fuzz := $(SANITIZE_asan) -fsanitize=fuzzer-no-link
 SANITIZE := $(SANITIZE_$(VARIANT))
 CPPFLAGS_sim := -DFKL_PLATFORM_SIMULATED
 SANITIZE_sim-asan := $(SANITIZE_asan)
@@ -79,6 +80,7 @@ LIBRARY := $(addsuffix .o,$(call built,runtime/*.c runtime/*/*.c))
 UNIT := $(call built,tests/runtime/test_*.c)
 SIM := $(call built,tests/sim/*.c)
 SIM_SUPPORT := $(addsuffix .o,$(call built,tests/support/sim*.c))
+FUZZ := $(call built,tests/fuzz/*.c)
 STRESS := $(call built,tests/stress/*.c)
 EXAMPLES := $(call built,docs/examples/*.c)
 BENCH := $(OUT)/bench/runtime/forkless/forkless
@@ -86,6 +88,8 @@ BENCH := $(OUT)/bench/runtime/forkless/forkless
 programs: all $(UNIT) $(STRESS) $(EXAMPLES) $(BENCH) ## build the C tests, stress programs and examples
 
 simulations: $(SIM)
+
+fuzzers: $(FUZZ) # with clang and VARIANT=fuzz
 
 $(LIBRARY): | libraries
 
@@ -121,6 +125,9 @@ $(UNIT): %: %.o $(OUT)/libforkless.a
 
 $(STRESS): %: %.o $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
+
+$(FUZZ): %: %.o $(OUT)/libforkless.a
+	$(call say,LD) $(LINK) -fsanitize=fuzzer $^ $(DEP_LIBS) -o $@
 
 $(SIM): %: %.o $(SIM_SUPPORT) $(OUT)/libforkless.a
 	$(call say,LD) $(LINK) $^ $(DEP_LIBS) -o $@
@@ -160,6 +167,11 @@ sim: ## C scenarios on the simulated platform (SEEDS=500 of each, FROM=1, ARGS: 
 models: ## search all interleavings of the models of the protocols (ARGS: names)
 	@bash .ci/deps.sh models
 	@bash tests/models/run.sh $(ARGS)
+
+fuzz: ## let libFuzzer look for inputs that break the codec (FUZZ_SECONDS=60 each, ARGS: names)
+	@bash .ci/deps.sh packages clang
+	+@$(MAKE) --no-print-directory CC="$$(command -v clang-14 || command -v clang)" VARIANT=fuzz fuzzers
+	@bash tests/fuzz/run.sh $(ARGS)
 
 test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names of faults)
 	@bash .ci/deps.sh packages

@@ -21,7 +21,7 @@ PRIVATE_LIBRARIES = {
 }
 
 SOURCE = {".c", ".h", ".pml", ".py", ".pyi", ".sh"}
-BINARY = {".png", ".ico", ".gz"}
+BINARY = {".bin", ".png", ".ico", ".gz"}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 SYSTEM_IFDEF = re.compile(
     r"^\s*#\s*(?:el)?if.*\b(__linux__|__APPLE__|_WIN32|__ANDROID__|__FreeBSD__)\b"

@@ -2,8 +2,9 @@
 //
 // The decoding half of the msgpack codec; packer.c is the other. It runs msgpack-c's parser
 // template with callbacks that fill an arena. Nothing here recurses, and no count is believed that
-// the bytes could not hold, so hostile payloads cost at most one value of memory for each of their
-// bytes. A document never changes, so that any number of threads may read it.
+// the bytes could not hold, so hostile payloads cost at most two values of memory for each of their
+// bytes: one that is used, and one left over where the next container did not fit. A document
+// never changes, so that any number of threads may read it.
 #include <forkless/codec.h>
 
 #include "memory.h"
@@ -141,13 +142,14 @@ CONSTANT(on_nil, .type = FKL_TYPE_NIL)
 CONSTANT(on_true, .type = FKL_TYPE_BOOL, .as.boolean = true)
 CONSTANT(on_false, .type = FKL_TYPE_BOOL, .as.boolean = false)
 
+// The parser gives NULL for no bytes, which memcmp() must not get.
 #define BYTES(name, type_)                                                                         \
     static int name(builder *build, const char *base, const char *bytes, unsigned len,             \
                     fkl_value *out)                                                                \
     {                                                                                              \
         (void)build;                                                                               \
         (void)base;                                                                                \
-        *out = (fkl_value){.type = (type_), .size = len, .as.bytes = bytes};                       \
+        *out = (fkl_value){.type = (type_), .size = len, .as.bytes = len ? bytes : ""};            \
         return 0;                                                                                  \
     }
 

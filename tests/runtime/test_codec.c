@@ -128,6 +128,7 @@ Test(codec, empty_things_are_empty)
         if (i < 2) {
             assert_ok(fkl_value_bytes(value, &data, &len));
             cr_assert_eq(len, 0);
+            cr_assert_not_null(data); // so that it may go into memcmp() and the like
         }
     }
     fkl_document_destroy(document);
@@ -155,6 +156,16 @@ Test(codec, maps_are_read_by_index_and_by_key)
     cr_assert_null(fkl_value_key_at(root, 4));
     cr_assert_null(fkl_value_value_at(root, SIZE_MAX));
     cr_assert_null(fkl_value_at(root, 0), "a map is not an array");
+    fkl_document_destroy(document);
+}
+
+Test(codec, an_empty_key_is_found)
+{
+    const unsigned char payload[] = {0x82, 0xa1, 'a', 1, 0xa0, 2};
+    fkl_document *document = decode(payload, sizeof payload);
+    int64_t number = 0;
+    assert_ok(fkl_value_int(fkl_value_get(fkl_document_root(document), ""), &number));
+    cr_assert_eq(number, 2);
     fkl_document_destroy(document);
 }
 
@@ -278,6 +289,33 @@ Test(codec, a_count_beyond_the_bytes_is_corrupt_before_memory_is_taken)
         assert_err(fkl_decode(runtime, payloads[i], sizeof payloads[i], &document), FKL_ECORRUPT);
         cr_assert_leq(atomic_load(&memory.calls) - before, (long)i + 1,
                       "the decoder believed a count");
+    }
+    rig_destroy(runtime);
+    rig_assert_balanced(&memory);
+}
+
+// The second payload has two arrays, of which the second does not fit into what the first left.
+Test(codec, a_document_takes_two_values_of_memory_a_byte_at_most)
+{
+    enum { VALUE = 16, SOME = 512 };
+    unsigned char small[3 + 17] = {0xdc, 0, 17};
+    unsigned char large[1 + 3 + 150 + 3 + 150] = {0x92, 0xdc, 0, 150};
+    memcpy(large + 1 + 3 + 150, "\xdc\0\x96", 3);
+    const struct {
+        const void *data;
+        size_t len;
+    } payloads[] = {{small, sizeof small}, {large, sizeof large}};
+    rig_memory memory = {0};
+    fkl_runtime_config config = {.allocator = rig_allocator(&memory)};
+    fkl_runtime *runtime = NULL;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    for (size_t i = 0; i < sizeof payloads / sizeof payloads[0]; i++) {
+        fkl_document *document = NULL;
+        long before = atomic_load(&memory.bytes);
+        assert_ok(fkl_decode(runtime, payloads[i].data, payloads[i].len, &document));
+        cr_assert_leq(atomic_load(&memory.bytes) - before,
+                      (long)(2 * VALUE * payloads[i].len + SOME), "payload %zu", i);
+        fkl_document_destroy(document);
     }
     rig_destroy(runtime);
     rig_assert_balanced(&memory);
