@@ -33,7 +33,9 @@ fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options
                           fkl_actor **out)
 {
     const char *name = options && options->name ? options->name : "";
-    size_t name_size = strlen(name) + 1;
+    size_t name_size = name[0] ? strlen(name) + 1 : 0;
+    if (name_size > UINT32_MAX - size)
+        return FKL_ENOMEM;
     fkli_bound *bound;
     fkl_err err = create_bound(runtime, options, &bound);
     if (err)
@@ -43,9 +45,8 @@ fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options
         fkli_bound_destroy(&runtime->allocator, bound);
         return FKL_ENOMEM;
     }
-    actor->size = size + name_size;
-    actor->name = (char *)actor + size;
-    memcpy(actor->name, name, name_size);
+    actor->size = (uint32_t)(size + name_size);
+    actor->name = name_size ? memcpy((char *)actor + size, name, name_size) : "";
     actor->runtime = runtime;
     actor->spawned_at = fkli_clock_now();
     actor->data = options ? options->data : NULL;

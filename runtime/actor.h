@@ -31,10 +31,8 @@ struct fkl_actor {
     fkl_actor_id id;
     fkli_ward *ward; // its supervisor's; NULL: it has none
     void *data;
-    char *name;  // behind the struct, or ""
-    size_t size; // of the block
+    const char *name; // behind the struct, or ""
     fkl_time spawned_at;
-    bool pooled; // which of the structs below it is in
     fkli_scope scope;
     fkli_event exited; // set once `exit` is published
     fkli_event ended;  // set once its code runs no more: the thread's end
@@ -43,12 +41,16 @@ struct fkl_actor {
     fkl_actor *previous;
     // Guarded by lock until `exited` is set, constant afterwards:
     fkli_lock lock;
+    int32_t pending_code;
     fkl_exit exit;
     fkl_time exited_at;
     fkli_blob *error; // what exit.error points into, or will
-    int32_t pending_code;
-    bool pending;    // fkl_actor_set_exit() was called
-    bool trap_exits; // guarded by lock, like what follows
+    // Guarded by lock:
+    bool pending; // fkl_actor_set_exit() was called
+    bool trap_exits;
+    // Constant, and here because there is room:
+    bool pooled;   // which of the structs below it is in
+    uint32_t size; // of the block
     // Guarded by lock:
     int sentinel_read; // -1: not made
     int sentinel_write;
