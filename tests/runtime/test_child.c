@@ -335,3 +335,107 @@ Test(child, a_restart_by_hand_waits_for_the_end_too, .timeout = 60)
     tree_stop(boss);
     rig_destroy(runtime);
 }
+
+// ---- names
+
+static bool name_is_latest(fkl_runtime *runtime, const char *name, tree_kid *kid)
+{
+    fkl_actor_id id;
+    return fkl_whereis(runtime, name, &id) == FKL_OK && id == atomic_load(&kid->id);
+}
+
+Test(child, a_name_passes_from_one_incarnation_to_the_next, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    tree_kid a = TREE_KID("a", NULL);
+    fkl_child_spec spec = {TREE_SPEC("a", &a), .spawn.register_as = "known"};
+    fkl_actor *boss = start_one(runtime, &spec, FKL_RESTARTS_UNLIMITED);
+    for (int i = 1; i <= 10; i++) {
+        tree_await(&a, i);
+        cr_assert(name_is_latest(runtime, "known", &a));
+        assert_ok(fkl_send_named(runtime, "known", rig_msg(DO_FAIL)));
+    }
+    tree_await(&a, 11);
+    cr_assert_eq(tree_counts(boss).failed_starts, 0);
+    tree_stop(boss);
+    fkl_actor_id id;
+    assert_err(fkl_whereis(runtime, "known", &id), FKL_ENOACTOR);
+    rig_destroy(runtime);
+}
+
+Test(child, a_name_of_somebody_else_is_a_failed_start, .timeout = 60)
+{
+    tree_log log = {0};
+    fkl_runtime *runtime = tree_create(&log);
+    tree_kid a = TREE_KID("a", NULL);
+    fkl_child_spec spec = {TREE_SPEC("a", &a), .spawn.register_as = "known"};
+    fkl_supervisor_options options = {.children = &spec, .child_count = 1};
+    fkl_start_failure failure;
+    fkl_actor *other = rig_spawn(runtime, act_idle, NULL), *boss = NULL;
+    assert_ok(fkl_register(other, "known"));
+    assert_err(fkl_supervisor_start_until(runtime, NULL, &options, SOON, &boss, &failure),
+               FKL_EEXIST);
+    cr_assert_str_eq(failure.child, "a");
+    fkl_actor_stop(other);
+    rig_join(other);
+    boss = tree_start(runtime, &options);
+    tree_await(&a, 1);
+    tree_stop(boss);
+    rig_destroy(runtime);
+}
+
+Test(child, a_name_that_was_taken_meanwhile_is_tried_again, .timeout = 60)
+{
+    tree_log log = {0};
+    fkl_runtime *runtime = tree_create(&log);
+    tree_kid a = TREE_KID("a", NULL);
+    fkl_child_spec spec = {TREE_SPEC("a", &a), .spawn.register_as = "known"};
+    fkl_actor *boss = start_one(runtime, &spec, FKL_RESTARTS_UNLIMITED);
+    fkl_actor *other = rig_spawn(runtime, act_idle, NULL);
+    tree_await(&a, 1);
+    tree_tell(boss, &a, DO_HANG);
+    assert_eventually(atomic_load(&a.gate.arrived));
+    tree_tell(boss, &a, 5);
+    tree_kill(boss, &a); // its name is free, its successor has to wait
+    assert_ok(fkl_register(other, "known"));
+    atomic_store(&a.gate.open, true);
+    assert_eventually(tree_counts(boss).failed_starts >= 2);
+    cr_assert_eq(atomic_load(&a.starts), 1);
+    fkl_actor_stop(other);
+    rig_join(other);
+    tree_await(&a, 2);
+    assert_eventually(atomic_load(&a.received) == 1); // kept through all of it
+    cr_assert_eq(atomic_load(&a.diary[0]), 5);
+    tree_stop(boss);
+    rig_destroy(runtime);
+}
+
+// ---- links
+
+static void act_link(fkl_actor *self, void *arg)
+{
+    fkl_actor *boss = arg;
+    fkl_err err = fkl_link(fkl_actor_get_id(boss));
+    if (!err) {
+        err = fkl_actor_set_exit(self, 4, NULL, 0);
+    }
+    (void)err;
+}
+
+Test(child, a_link_to_the_supervisor_ends_it_and_its_children_in_order, .timeout = 60)
+{
+    fkl_runtime *runtime = rig_create();
+    tree_journal journal = {0};
+    tree_kid a = TREE_KID("a", &journal), b = TREE_KID("b", &journal);
+    fkl_child_spec specs[] = {{TREE_SPEC("a", &a)}, {TREE_SPEC("b", &b)}};
+    fkl_actor *boss =
+        tree_start(runtime, &(fkl_supervisor_options){.children = specs, .child_count = 2});
+    tree_await(&a, 1);
+    tree_await(&b, 1);
+    rig_join(rig_spawn(runtime, act_link, boss));
+    fkl_exit record = rig_join(boss);
+    cr_assert_eq(record.reason, FKL_EXIT_ERROR);
+    cr_assert_eq(record.code, 4);
+    tree_assert_journal(&journal, 0, "+a +b -b -a");
+    rig_destroy(runtime);
+}
