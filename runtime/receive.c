@@ -35,8 +35,7 @@ static bool is_void(const fkl_msg *msg)
            (msg->kind == FKL_MSG_EXIT && fkli_link_is_over(msg));
 }
 
-// Whether a message that has been taken out is handed out; it is destroyed otherwise.
-static bool accept(fkl_actor *self, fkl_msg *msg)
+static bool accept_system(fkl_actor *self, fkl_msg *msg)
 {
     bool wanted = msg->kind == FKL_MSG_DOWN ? fkli_monitor_received(self, msg) : !is_void(msg);
     if (wanted)
@@ -46,7 +45,13 @@ static bool accept(fkl_actor *self, fkl_msg *msg)
     return false;
 }
 
-static fkl_msg *next_in_order(fkl_actor *self)
+// Whether a message that has been taken out is handed out; it is destroyed otherwise.
+static inline bool accept(fkl_actor *self, fkl_msg *msg)
+{
+    return msg->kind == FKL_MSG_USER || accept_system(self, msg);
+}
+
+static inline fkl_msg *next_in_order(fkl_actor *self)
 {
     fkl_msg *msg;
     do {

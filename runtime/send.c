@@ -18,8 +18,8 @@ static fkl_err refuse(fkl_actor *to, const fkl_msg *msg, fkl_err err, fkl_dead_r
     return err;
 }
 
-// What follows a push of a user message.
-static fkl_err conclude(fkl_actor *to, fkl_msg *msg, fkli_push pushed)
+// What follows a push of a user message that was not simply done.
+static fkl_err conclude_rare(fkl_actor *to, fkl_msg *msg, fkli_push pushed)
 {
     switch (pushed) {
     case FKLI_PUSHED:
@@ -35,6 +35,11 @@ static fkl_err conclude(fkl_actor *to, fkl_msg *msg, fkli_push pushed)
         break;
     }
     return refuse(to, msg, FKL_ENOACTOR, FKL_DEAD_NO_ACTOR);
+}
+
+static inline fkl_err conclude(fkl_actor *to, fkl_msg *msg, fkli_push pushed)
+{
+    return pushed == FKLI_PUSHED ? FKL_OK : conclude_rare(to, msg, pushed);
 }
 
 void fkli_actor_discard(fkl_actor *to, fkl_msg *chain)
@@ -83,7 +88,8 @@ fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
 {
     if (!may_be_sent(msg))
         return FKL_EINVAL;
-    fkl_actor *self = fkl_self();
+    const fkli_thread *thread = fkli_thread_peek();
+    const fkl_actor *self = thread ? thread->actor : NULL;
     set_sender(msg, self);
     trace_send(self, to, msg);
     return fkli_actor_post(to, msg);
