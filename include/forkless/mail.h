@@ -61,8 +61,8 @@ FKL_API fkl_mark fkl_receive_mark(void);
 // offered twice in one call. From a mark that is not the latest one the messages before it are
 // walked over, but not offered. A NULL `match` takes any.
 //
-// `match` runs in the calling thread. It may send and look at the message, but a receive within it
-// gives FKL_EPERM, and the message is not its to keep.
+// `match` runs in the calling thread, and must return. It may send and look at the message, but a
+// receive within it gives FKL_EPERM, and the message is not its to keep.
 // Ownership, Threads, Blocks, Errors: as fkl_receive_until(). When the actor drains, and no message
 // that is in the mailbox matches, FKL_ESTOPPED: no user message is let in any more.
 FKL_API FKL_MUST_CHECK fkl_err fkl_receive_match_until(fkl_mark from,
