@@ -264,9 +264,8 @@ static void run(void *arg)
 
 static fkl_err start_thread(fkli_timers *timers)
 {
-    // The acquire pairs with the release below. Nothing of the thread is needed but its parker,
-    // which was made before.
-    if (fkli_load_acquire_u32(&timers->started))
+    // Relaxed: nothing of the thread is needed but its parker, which is as old as the timers.
+    if (fkli_load_relaxed_u32(&timers->started))
         return FKL_OK;
     fkl_err err = FKL_OK;
     fkli_lock_take(&timers->starting);
@@ -274,7 +273,7 @@ static fkl_err start_thread(fkli_timers *timers)
         // `closed` changes under both locks.
         err = timers->closed ? FKL_ESHUTDOWN : fkli_thread_start(&timers->start, 0);
         if (!err)
-            fkli_store_release_u32(&timers->started, 1);
+            fkli_store_relaxed_u32(&timers->started, 1);
     }
     fkli_lock_give(&timers->starting);
     return err;

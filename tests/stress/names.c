@@ -24,13 +24,23 @@ static void name_of(char *name, const char *kind, uint32_t number)
     snprintf(name, 16, "%s %u", kind, number);
 }
 
+// Looks into the payload that others share.
+static void read_all(fkl_time deadline)
+{
+    fkl_msg *msg = NULL;
+    while (fkl_receive_until(deadline, &msg) == FKL_OK) {
+        const unsigned char *payload = fkl_msg_data(msg);
+        CHECK(fkl_msg_len(msg) == 16 && payload[0] == 0 && payload[15] == 0, "another payload");
+        fkl_msg_destroy(msg);
+    }
+}
+
 // Joins and leaves groups, takes and gives back shared names, now and then ends.
 static void act_citizen(fkl_actor *self, void *arg)
 {
     struct world *world = arg;
     stress_random random = stress_stream(fkl_actor_get_id(self));
     char name[16];
-    fkl_msg *msg = NULL;
     for (uint32_t life = stress_below(&random, 20); life > 0; life--) {
         name_of(name, "group", stress_below(&random, 3));
         fkl_err err = fkl_group_join(self, name);
@@ -42,9 +52,7 @@ static void act_citizen(fkl_actor *self, void *arg)
         err = stress_below(&random, 2) ? fkl_unregister(world->runtime, name)
                                        : fkl_register(self, name);
         CHECK(err == FKL_OK || err == FKL_ENOACTOR || err == FKL_EEXIST, "%s", fkl_err_name(err));
-        while (fkl_try_receive(&msg) == FKL_OK) {
-            fkl_msg_destroy(msg);
-        }
+        read_all(FKL_NO_WAIT);
         stress_jitter(&random);
     }
 }
@@ -52,20 +60,14 @@ static void act_citizen(fkl_actor *self, void *arg)
 // Bears a name that only its keeper gives.
 static void act_bearer(fkl_actor *self, void *arg)
 {
-    (void)self;
-    struct world *world = arg;
     stress_random random = stress_stream(fkl_actor_get_id(self));
-    fkl_msg *msg = NULL;
+    (void)arg;
     fkl_err err = fkl_group_join(self, "group 0");
     CHECK(err == FKL_OK || err == FKL_ENOACTOR, "%s", fkl_err_name(err));
     if (stress_below(&random, 2)) {
         return;
     }
-    while (!atomic_load(&world->over) &&
-           fkl_receive_until(fkl_after_ns((int64_t)stress_below(&random, 100000)), &msg) ==
-               FKL_OK) {
-        fkl_msg_destroy(msg);
-    }
+    read_all(fkl_after_ns((int64_t)stress_below(&random, 100000)));
 }
 
 static void *keep_name(void *arg)
@@ -136,6 +138,9 @@ static void *meddle(void *arg)
             }
             break;
         case 1:
+            if (stress_below(&random, 2)) {
+                name_of(name, "kept", stress_below(&random, (uint32_t)stress.threads));
+            }
             if (fkl_whereis_actor(world->runtime, name, &victim) == FKL_OK) {
                 fkl_actor_kill(victim, 5);
             }

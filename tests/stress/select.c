@@ -10,7 +10,8 @@ enum { CHANNELS = 3, PARTIES = 32, MAX_MESSAGES = 1 << 12 };
 
 struct round {
     fkl_channel *channels[CHANNELS];
-    fkl_sem *sem;
+    fkl_sem *sem;       // few units, for those who wait for anything
+    fkl_sem *exact;     // a unit for each message, which takers wait for and nothing else
     int parties, count; // of each kind; messages of each sender
     bool calm;
     atomic_int receivers_left;
@@ -65,7 +66,7 @@ static void send_one(struct round *round, fkl_msg *msg, stress_random *random, b
     } while (err != FKL_OK);
 }
 
-// Also gives a unit for each message.
+// Also gives units for each message.
 static void act_sender(fkl_actor *self, void *arg)
 {
     struct party *party = arg;
@@ -75,6 +76,7 @@ static void act_sender(fkl_actor *self, void *arg)
     for (int i = 0; i < round->count; i++) {
         send_one(round, stress_msg((uint64_t)party->number << 32 | (uint64_t)i), &random,
                  party->number % 2);
+        CHECK_OK(fkl_sem_post(round->exact));
         if (fkl_sem_post(round->sem) == FKL_OK) {
             atomic_fetch_add(&round->units_given, 1);
         }
@@ -164,6 +166,23 @@ static void act_receiver(fkl_actor *self, void *arg)
     atomic_fetch_sub(&round->receivers_left, 1);
 }
 
+// Takes as many units as a sender gives, by waiting for one or by racing for it.
+static void act_taker(fkl_actor *self, void *arg)
+{
+    struct party *party = arg;
+    struct round *round = party->round;
+    stress_random random = stress_stream((uint64_t)party->number + 2000);
+    fkl_wait_item item = {FKL_WAIT_SEM, {.sem = round->exact}};
+    (void)self;
+    for (int taken = 0; taken < round->count;) {
+        if (party->number % 2) {
+            taken += fkl_sem_wait_until(round->exact, some_deadline(round, &random)) == FKL_OK;
+        } else if (wait_any(round, &item, 1, &random) == 0) {
+            taken += fkl_sem_try_wait(round->exact) == FKL_OK;
+        }
+    }
+}
+
 struct chaos {
     struct round *round;
     fkl_actor **actors;
@@ -194,6 +213,7 @@ static void check(struct round *round)
     CHECK(atomic_load(&round->units_given) == atomic_load(&round->units_taken),
           "given %ld, taken %ld", atomic_load(&round->units_given),
           atomic_load(&round->units_taken));
+    CHECK(fkl_sem_value(round->exact) == 0, "%lld units", (long long)fkl_sem_value(round->exact));
 }
 
 static void end_round(struct round *round, fkl_actor **actors)
@@ -205,7 +225,7 @@ static void end_round(struct round *round, fkl_actor **actors)
     for (int i = 0; i < CHANNELS; i++) {
         fkl_channel_close(round->channels[i]);
     }
-    for (int i = each; i < 2 * each; i++) {
+    for (int i = each; i < 3 * each; i++) {
         CHECK_OK(fkl_actor_join_until(actors[i], FKL_FOREVER, NULL));
     }
     check(round);
@@ -214,10 +234,12 @@ static void end_round(struct round *round, fkl_actor **actors)
 static void run_round(int count, bool calm)
 {
     static const size_t capacities[CHANNELS] = {0, 1, 3};
+    static const fkl_actor_fn fns[3] = {act_sender, act_receiver, act_taker};
+    static const char *const names[3] = {"sender", "receiver", "taker"};
     fkl_runtime *runtime = stress_runtime();
     struct round *round = calloc(1, sizeof *round);
-    struct party parties[2 * PARTIES];
-    fkl_actor *actors[2 * PARTIES];
+    struct party parties[3 * PARTIES];
+    fkl_actor *actors[3 * PARTIES];
     pthread_t disturber;
     CHECK(round, "memory");
     // Of six receivers three select, and each of the others has a channel of its own.
@@ -227,15 +249,15 @@ static void run_round(int count, bool calm)
     round->calm = calm;
     atomic_store(&round->receivers_left, each);
     CHECK_OK(fkl_sem_create(NULL, 0, 4, &round->sem));
+    CHECK_OK(fkl_sem_create(NULL, 0, PARTIES * MAX_MESSAGES, &round->exact));
     for (int i = 0; i < CHANNELS; i++) {
         CHECK_OK(fkl_channel_create(NULL, capacities[i], &round->channels[i]));
     }
-    for (int i = 0; i < 2 * each; i++) {
+    for (int i = 0; i < 3 * each; i++) {
         parties[i] = (struct party){round, i % each};
-        actors[i] = stress_spawn(runtime, i < each ? "sender" : "receiver",
-                                 i < each ? act_sender : act_receiver, &parties[i]);
+        actors[i] = stress_spawn(runtime, names[i / each], fns[i / each], &parties[i]);
     }
-    struct chaos chaos = {round, actors, 2 * each};
+    struct chaos chaos = {round, actors, 3 * each};
     if (!calm) {
         CHECK(pthread_create(&disturber, NULL, interrupt_all, &chaos) == 0, "no thread");
     }
@@ -243,13 +265,14 @@ static void run_round(int count, bool calm)
     if (!calm) {
         pthread_join(disturber, NULL);
     }
-    for (int i = 0; i < 2 * each; i++) {
+    for (int i = 0; i < 3 * each; i++) {
         fkl_actor_release(actors[i]);
     }
     for (int i = 0; i < CHANNELS; i++) {
         fkl_channel_release(round->channels[i]);
     }
     fkl_sem_release(round->sem);
+    fkl_sem_release(round->exact);
     stress_end_runtime(runtime);
     free(round);
 }
