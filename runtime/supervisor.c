@@ -109,8 +109,11 @@ fkl_err fkl_supervisor_start_until(fkl_runtime *runtime, const fkl_spawn_options
     fkli_supervisor_plan *plan;
     fkli_supervisor *supervisor;
     fkl_actor *actor = NULL;
+    const fkli_thread *thread = fkli_thread_peek();
     if (!runtime || !out)
         return FKL_EINVAL;
+    if (thread && thread->must_not_wait)
+        return FKL_EPOOLED; // rather than start something that is to stop at once
     fkl_err err = fkli_supervisor_plan_create(&runtime->allocator, options, &plan);
     if (!err)
         err = fkli_supervisor_create(runtime, plan, &supervisor);
@@ -139,6 +142,8 @@ static void describe_locked(const fkli_child *child, fkl_child_info *row)
     row->child = child->number;
     if (child->plan->spec.id)
         snprintf(row->id, sizeof row->id, "%s", child->plan->spec.id);
+    if (child->plan->spec.spawn.register_as)
+        snprintf(row->name, sizeof row->name, "%s", child->plan->spec.spawn.register_as);
     row->state = child->state;
     row->actor = child->id;
     row->orphan = child->orphan;

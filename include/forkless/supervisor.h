@@ -172,7 +172,8 @@ typedef enum fkl_child_state {
 // One row about a child.
 typedef struct fkl_child_info {
     fkl_child child;
-    char id[40]; // cut to fit, always terminated; "" for none
+    char id[40];   // cut to fit, always terminated; "" for none
+    char name[40]; // that its incarnations are registered as, likewise
     fkl_child_state state;
     fkl_actor_id actor; // of the incarnation that has not ended, or FKL_NOBODY
     bool orphan;        // that one was killed and its code still runs

@@ -356,6 +356,7 @@ Test(child, a_name_passes_from_one_incarnation_to_the_next, .timeout = 60)
         assert_ok(fkl_send_named(runtime, "known", rig_msg(DO_FAIL)));
     }
     tree_await(&a, 11);
+    cr_assert_str_eq(tree_info(boss, "a").name, "known");
     cr_assert_eq(tree_counts(boss).failed_starts, 0);
     tree_stop(boss);
     fkl_actor_id id;

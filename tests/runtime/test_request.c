@@ -238,17 +238,19 @@ struct caller {
     tree_kid kid;
     fkl_err first;
     fkl_err second;
+    fkl_err third;
     atomic_int done;
 };
 
 static fkl_turn ask_from_turn(fkl_actor *self, fkl_msg *msg, void *state)
 {
-    (void)self;
     struct caller *caller = state;
     fkl_child_spec spec = {TREE_SPEC(NULL, &caller->kid), .stop_ns = FKL_FOREVER};
     fkl_msg_destroy(msg);
     caller->first = fkl_supervisor_add_until(caller->boss, &spec, FKL_NO_WAIT, NULL);
     caller->second = fkl_supervisor_remove_until(caller->boss, 1, FKL_FOREVER);
+    caller->third = fkl_supervisor_start_until(fkl_actor_runtime(self), NULL, NULL, FKL_FOREVER,
+                                               &(fkl_actor *){NULL}, NULL);
     atomic_store(&caller->done, 1);
     return FKL_TURN_END;
 }
@@ -268,6 +270,7 @@ Test(request, a_pooled_actor_can_hand_over_but_not_wait, .timeout = 60)
     cr_assert(caller.first == FKL_ETIMEDOUT || caller.first == FKL_OK, "%s",
               fkl_err_name(caller.first));
     assert_err(caller.second, FKL_EPOOLED);
+    assert_err(caller.third, FKL_EPOOLED);
     tree_await(&caller.kid, 2);
     atomic_store(&caller.kid.gate.open, true);
     assert_eventually(tree_counts(caller.boss).children == 1);

@@ -50,6 +50,48 @@ Test(supervisor, start_refuses_what_makes_no_sense, .timeout = 60)
     rig_destroy(runtime);
 }
 
+struct employer {
+    tree_kid kid;
+    fkl_actor *boss;
+    rig_gate hired;
+};
+
+// Spawns a supervisor that is linked with it, and outlives nothing of it.
+static void act_employ(fkl_actor *self, void *arg)
+{
+    struct employer *employer = arg;
+    fkl_child_spec spec = {TREE_SPEC("a", &employer->kid)};
+    fkl_supervisor_options options = {
+        .max_restarts = FKL_RESTARTS_NONE, .children = &spec, .child_count = 1};
+    fkl_spawn_options linked = {.link = true};
+    fkl_err err = fkl_supervisor_start_until(fkl_actor_runtime(self), &linked, &options,
+                                             FKL_FOREVER, &employer->boss, NULL);
+    atomic_store(&employer->hired.open, err == FKL_OK);
+    act_idle(self, NULL);
+}
+
+Test(supervisor, its_failure_ends_who_is_linked_with_it, .timeout = 60)
+{
+    tree_log log = {0};
+    fkl_runtime *runtime = tree_create(&log);
+    struct employer employer = {.kid = TREE_KID("a", NULL)};
+    fkl_actor *actor = rig_spawn(runtime, act_employ, &employer);
+    fkl_exit record;
+    assert_eventually(atomic_load(&employer.hired.open));
+    tree_await(&employer.kid, 1);
+    tree_tell(employer.boss, &employer.kid, DO_FAIL);
+    assert_ok(fkl_actor_join_until(actor, SOON, &record));
+    cr_assert_eq(record.reason, FKL_EXIT_ERROR);
+    cr_assert_eq(record.origin, fkl_actor_get_id(employer.boss));
+    fkl_failure_view view;
+    assert_ok(fkl_failure_read(record.error, record.error_len, &view));
+    cr_assert_eq(view.type.len, strlen("supervisor_gave_up"));
+    cr_assert_arr_eq(view.type.data, "supervisor_gave_up", view.type.len);
+    rig_join(employer.boss);
+    rig_join(actor);
+    rig_destroy(runtime);
+}
+
 // ---- looking
 
 Test(supervisor, tells_about_its_children_page_by_page, .timeout = 60)
