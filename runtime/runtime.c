@@ -138,6 +138,15 @@ static void report_running(fkl_runtime *runtime)
         fkli_log(&runtime->log, FKL_LOG_WARN, "shutdown: %zu more still run", count - SHOWN);
 }
 
+static fkl_err stop_timers(fkl_runtime *runtime, fkl_time deadline)
+{
+    fkl_err err = fkli_timers_stop(runtime->timers, deadline);
+    if (err == FKL_ETIMEDOUT && fkli_timers_are_firing(runtime->timers))
+        fkli_log(&runtime->log, FKL_LOG_WARN,
+                 "shutdown: the timer thread still runs: a message's release function");
+    return err;
+}
+
 fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
 {
     fkl_actor *self = fkl_self();
@@ -151,7 +160,7 @@ fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline)
     // Workers and timers last, for actors that wind up still need them.
     if (!err)
         err = fkli_scheduler_stop(runtime->pool, deadline);
-    return err ? err : fkli_timers_stop(runtime->timers, deadline);
+    return err ? err : stop_timers(runtime, deadline);
 }
 
 fkl_err fkl_runtime_destroy(fkl_runtime *runtime)

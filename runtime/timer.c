@@ -232,6 +232,7 @@ static void give_back_all(fkli_timers *timers)
             timer = at(timers, timers->len - 1)->timer;
             remove_locked(timers, timer);
         }
+        timers->firing = timer != NULL;
         fkli_lock_give(&timers->lock);
         if (!timer)
             return;
@@ -358,6 +359,14 @@ bool fkli_timers_are_stopped(fkli_timers *timers)
     bool stopped = !fkli_load_relaxed_u32(&timers->started) || timers->ended;
     fkli_lock_give(&timers->lock);
     return stopped;
+}
+
+bool fkli_timers_are_firing(fkli_timers *timers)
+{
+    fkli_lock_take(&timers->lock);
+    bool firing = timers->firing;
+    fkli_lock_give(&timers->lock);
+    return firing;
 }
 
 // Arming and cancelling.

@@ -36,6 +36,8 @@ void fkli_timers_destroy(fkli_timers *timers);
 FKL_MUST_CHECK fkl_err fkli_timers_stop(fkli_timers *timers, fkl_time deadline);
 // Whether there is no thread that could fire anything.
 bool fkli_timers_are_stopped(fkli_timers *timers);
+// Whether the thread is in a call of `fire`, and so perhaps in the user's code.
+bool fkli_timers_are_firing(fkli_timers *timers);
 // Whether the calling thread is the timer thread.
 bool fkli_timers_is_current(const fkli_timers *timers);
 

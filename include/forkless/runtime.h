@@ -77,8 +77,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_create(const fkl_runtime_config *conf
 // Refuses new actors, asks every actor to stop, and waits until all threads have ended; that of the
 // timers last, and what they still had to send is destroyed.
 // Threads: any outside the runtime's actors. Blocks: until the deadline. Errors: FKL_ETIMEDOUT when
-// actors still run (the log names ten, fkl_runtime_running() all; call again to go on waiting);
-// FKL_EDEADLK from an actor or the timer thread of this runtime; FKL_EINTR.
+// threads still run (the log names ten actors, fkl_runtime_running() all; call again to go on
+// waiting); FKL_EDEADLK from an actor or the timer thread of this runtime; FKL_EINTR.
 FKL_API FKL_MUST_CHECK fkl_err fkl_runtime_shutdown(fkl_runtime *runtime, fkl_time deadline);
 
 // Frees a runtime whose shutdown succeeded, and one that never had a thread. Errors: FKL_EDEADLK

@@ -352,6 +352,43 @@ Test(delayed, shutdown_destroys_what_is_pending_and_counts_nothing)
     rig_destroy(runtime);
 }
 
+static void block_release(void *data, size_t len, void *ctx)
+{
+    (void)data;
+    (void)len;
+    rig_pass(ctx);
+}
+
+static void note_log(fkl_log_level level, const char *text, void *ctx)
+{
+    if (level == FKL_LOG_WARN && strstr(text, "timer thread")) {
+        atomic_fetch_add((atomic_int *)ctx, 1);
+    }
+}
+
+Test(delayed, a_shutdown_that_gives_up_says_that_the_timer_thread_is_busy, .timeout = 60)
+{
+    atomic_int warned = 0;
+    rig_gate gate = {0};
+    fkl_runtime_config config = {.log = note_log, .log_ctx = &warned};
+    fkl_runtime *runtime = NULL;
+    fkl_msg *msg = NULL;
+    char payload;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    fkl_actor *actor = rig_spawn(runtime, act_idle, NULL);
+    assert_ok(fkl_msg_wrap(NULL, FKL_CODEC_RAW, &payload, 1, block_release, &gate, &msg));
+    assert_ok(fkl_send_at(runtime, fkl_actor_get_id(actor), msg, FKL_FOREVER, NULL));
+    fkl_actor_release(actor);
+    while (!atomic_load(&gate.arrived)) {
+        assert_err(fkl_runtime_shutdown(runtime, fkl_after_ms(10)), FKL_ETIMEDOUT);
+    }
+    assert_err(fkl_runtime_shutdown(runtime, fkl_after_ms(1)), FKL_ETIMEDOUT);
+    cr_assert_geq(atomic_load(&warned), 1);
+    assert_err(fkl_runtime_destroy(runtime), FKL_EDEADLK);
+    atomic_store(&gate.open, true);
+    rig_destroy(runtime);
+}
+
 static void act_send_at_the_end(fkl_actor *self, void *arg)
 {
     act_idle(self, NULL);
