@@ -33,7 +33,7 @@ fkl_err fkl_sleep_until(fkl_time deadline)
         if (fkli_deadline_passed(deadline))
             return FKL_OK;
         err = fkli_wait_park(thread, deadline, "sleep");
-        if (err == FKL_EINTR)
+        if (err && err != FKL_ETIMEDOUT)
             return err;
     }
 }

@@ -39,10 +39,15 @@ static void enter_turn(fkli_thread *thread, fkli_pooled *pooled)
     thread->holder = pooled->holder;
 }
 
-static void leave_turn(fkli_thread *thread, fkl_actor *actor)
+// After each call of the behaviour's.
+static void come_back(const fkli_thread *thread, fkl_actor *actor)
 {
     if (thread->actor != actor)
-        fkl_actor_leave(actor); // the behaviour forgot to
+        fkl_actor_leave(actor); // it forgot to
+}
+
+static void leave_turn(fkli_thread *thread)
+{
     thread->actor = NULL;
     thread->scope = NULL;
     thread->own = NULL;
@@ -66,10 +71,11 @@ static fkli_task_result end(fkli_thread *thread, fkli_pooled *pooled)
         pooled->finished = true;
         if (pooled->behaviour.finish)
             pooled->behaviour.finish(actor, pooled->state);
+        come_back(thread, actor);
     }
     fkli_exit_publish_return(actor);
     fkli_actor_end(actor);
-    leave_turn(thread, actor);
+    leave_turn(thread);
     fkl_actor_release(actor);
     fkli_actor_count_out(runtime, true);
     return FKLI_TASK_GONE;
@@ -77,7 +83,7 @@ static fkli_task_result end(fkli_thread *thread, fkli_pooled *pooled)
 
 typedef enum outcome { OUT_OF_MESSAGES, OUT_OF_TURN, AT_THE_END } outcome;
 
-static outcome handle_messages(fkli_pooled *pooled)
+static outcome handle_messages(const fkli_thread *thread, fkli_pooled *pooled)
 {
     fkl_actor *actor = &pooled->actor;
     for (int handled = 0; handled < TURN_MESSAGES; ++handled) {
@@ -87,7 +93,11 @@ static outcome handle_messages(fkli_pooled *pooled)
         fkl_err err = fkl_try_receive(&msg);
         if (err == FKL_EEMPTY)
             return OUT_OF_MESSAGES;
-        if (err || pooled->behaviour.receive(actor, msg, pooled->state) == FKL_TURN_END)
+        if (err)
+            return AT_THE_END;
+        fkl_turn turn = pooled->behaviour.receive(actor, msg, pooled->state);
+        come_back(thread, actor);
+        if (turn == FKL_TURN_END)
             return AT_THE_END;
     }
     return OUT_OF_TURN;
@@ -137,12 +147,13 @@ static fkli_task_result run_turn(fkli_task *task, void *ctx)
         pooled->started = true;
         if (pooled->behaviour.start)
             pooled->behaviour.start(actor, pooled->state);
+        come_back(thread, actor);
     }
-    outcome out = handle_messages(pooled);
+    outcome out = handle_messages(thread, pooled);
     stop_watch(&watch, thread, pooled);
     if (out == AT_THE_END)
         return end(thread, pooled);
-    leave_turn(thread, actor);
+    leave_turn(thread);
     // The flags were looked at before; whoever sets one now makes the task ready after it.
     return out == OUT_OF_MESSAGES && fkli_mailbox_block(&actor->mailbox, NULL) ? FKLI_TASK_IDLE
                                                                                : FKLI_TASK_MORE;
@@ -154,10 +165,12 @@ static void abandon_turn(fkli_task *task, void *ctx)
     (void)ctx;
     fkli_pooled *pooled = pooled_of(task);
     fkl_actor *actor = &pooled->actor;
+    fkli_thread *thread = fkli_thread_current();
+    come_back(thread, actor);
     fkli_log(&actor->runtime->log, FKL_LOG_ERROR,
              "the behaviour of actor %llx (%s) ended the thread that it ran in",
              (unsigned long long)actor->id, actor->name);
-    end(fkli_thread_current(), pooled);
+    end(thread, pooled);
 }
 
 // The pool.
