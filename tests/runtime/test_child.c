@@ -55,8 +55,8 @@ static void unmake(void *arg, void *state)
 static void begin_use(fkl_actor *self, void *state)
 {
     struct product *product = state;
-    atomic_store(&product->factory->last_seen, product->number + 1000 * product->uses);
     atomic_store(&product->factory->id, fkl_actor_get_id(self));
+    atomic_store(&product->factory->last_seen, product->number + 1000 * product->uses);
     product->uses++;
 }
 
