@@ -228,3 +228,62 @@ SIM_SCENARIO(a_shutdown_loses_no_message_that_is_to_be_sent,
     fkl_actor_release(world.receiver);
     sim_end_runtime(world.runtime); // every block is free: sim.c checks
 }
+
+// An earlier timer wakes the thread that sleeps until a later one.
+
+struct order {
+    fkl_runtime *runtime;
+    fkl_actor *receiver;
+    fkl_time time;
+    uint64_t last;
+};
+
+static const int64_t apart = 10000000000;
+
+static fkl_time time_of(const struct order *order, uint64_t place)
+{
+    return order->time + (int64_t)place * apart;
+}
+
+static void receive_in_order(fkl_actor *self, void *arg)
+{
+    (void)self;
+    struct order *order = arg;
+    fkl_msg *msg = NULL;
+    for (int i = 0; i < 4; ++i) {
+        SIM_OK(fkl_receive_until(FKL_FOREVER, &msg));
+        SIM_CHECK(fkl_msg_tag(msg) > order->last, "%llu after %llu",
+                  (unsigned long long)fkl_msg_tag(msg), (unsigned long long)order->last);
+        order->last = fkl_msg_tag(msg);
+        fkl_time late = fkl_now() - time_of(order, order->last);
+        SIM_CHECK(late >= 0 && late < apart / 2, "late by %lld", (long long)late);
+        fkl_msg_destroy(msg);
+    }
+}
+
+static void send_in_order(struct order *order, uint32_t place)
+{
+    fkl_msg *msg = sim_msg(order->runtime, place);
+    SIM_OK(fkl_send_at(order->runtime, fkl_actor_get_id(order->receiver), msg,
+                       time_of(order, place), NULL));
+}
+
+static void send_second_and_fourth(void *arg)
+{
+    send_in_order(arg, 4);
+    send_in_order(arg, 2);
+}
+
+SIM_SCENARIO(messages_arrive_in_the_order_of_their_times)
+{
+    struct order order = {.runtime = sim_runtime(), .time = fkl_after_ms(10000000)};
+    sim_task sender;
+    order.receiver = sim_spawn(order.runtime, "receiver", receive_in_order, &order);
+    sim_start(&sender, "sender", send_second_and_fourth, &order);
+    send_in_order(&order, 3);
+    sim_settle();
+    send_in_order(&order, 1);
+    sim_join(&sender);
+    sim_join_actor(order.receiver);
+    sim_end_runtime(order.runtime);
+}

@@ -20,6 +20,10 @@
 
 #include "platform/platform.h"
 
+#ifndef FKLI_SIMULATED
+#error "scenarios run on the simulated platform: make VARIANT=sim simulations"
+#endif
+
 // What the system may do to a scenario, in some of the seeds.
 #define SIM_SIGNALS 1u      // waits end with FKL_EINTR
 #define SIM_FAIL_THREADS 2u // one thread start fails, of the first few

@@ -134,7 +134,7 @@ void sim_join(sim_task *task)
 
 // AddressSanitizer sees what uses freed memory. Without it, freed blocks are kept until the end of
 // the run, to see whether somebody has written to them.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(FKLI_SANITIZE_ADDRESS)
 #define KEEP_FREED_BLOCKS false
 #else
 #define KEEP_FREED_BLOCKS true
