@@ -32,6 +32,33 @@ Test(send_bounded, a_bound_is_what_the_options_say, .timeout = 60)
     rig_destroy(runtime);
 }
 
+Test(send_bounded, a_spawn_without_memory_for_its_bound_leaves_nothing, .timeout = 60)
+{
+    rig_memory memory = {0};
+    fkl_runtime_config config = {.allocator = rig_allocator(&memory)};
+    fkl_runtime *runtime = NULL;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    fkl_spawn_options options = {.mailbox_capacity = 4};
+    fkl_err err = FKL_ENOMEM;
+    long failures = 0;
+    for (; err == FKL_ENOMEM; failures++) {
+        long before = atomic_load(&memory.blocks);
+        fkl_actor *actor = NULL;
+        atomic_store(&memory.fail_at, atomic_load(&memory.calls) + 1 + failures);
+        err = fkl_spawn(runtime, &options, act_return, NULL, &actor);
+        atomic_store(&memory.fail_at, 0);
+        if (err) {
+            assert_err(err, FKL_ENOMEM);
+            cr_assert_eq(atomic_load(&memory.blocks), before);
+        } else {
+            rig_join(actor);
+        }
+    }
+    cr_assert_gt(failures, 2, "the bound and the actor at least");
+    rig_destroy(runtime);
+    rig_assert_balanced(&memory);
+}
+
 Test(send_bounded, a_send_to_a_full_mailbox_leaves_the_message_and_counts_nothing, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
