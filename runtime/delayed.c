@@ -207,7 +207,7 @@ fkl_err fkl_send_at(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_tim
 fkl_err fkl_send_every(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_time first,
                        int64_t period_ns, fkl_timer_ref *out)
 {
-    if (period_ns < 1 || msg->kind != FKL_MSG_USER || msg->codec == FKL_CODEC_REF)
+    if (period_ns < 1 || !fkli_msg_is_plain(msg))
         return FKL_EINVAL;
     return send_later(runtime, to, msg, first, period_ns, out);
 }

@@ -378,8 +378,7 @@ static void let_go(const deliveries *list)
 fkl_err fkl_group_publish(fkl_runtime *runtime, const char *text, fkl_msg *msg, fkl_publish_to to,
                           size_t *count)
 {
-    if (msg->kind != FKL_MSG_USER || msg->codec == FKL_CODEC_REF ||
-        (to != FKL_PUBLISH_ALL && to != FKL_PUBLISH_OTHERS))
+    if (!fkli_msg_is_plain(msg) || (to != FKL_PUBLISH_ALL && to != FKL_PUBLISH_OTHERS))
         return FKL_EINVAL;
     deliveries list = {.allocator = &runtime->allocator, .capacity = FEW};
     list.all = list.few;

@@ -38,4 +38,10 @@ FKL_MUST_CHECK fkl_err fkli_msg_create_system(const fkl_allocator *allocator, fk
 // Destroys a chain linked by `next` and returns how many of its messages were FKL_MSG_USER.
 size_t fkli_msg_destroy_chain(fkl_msg *first);
 
+// Whether its payload may be copied or shared: nothing but bytes, and the user's.
+static inline bool fkli_msg_is_plain(const fkl_msg *msg)
+{
+    return msg->kind == FKL_MSG_USER && msg->codec != FKL_CODEC_REF;
+}
+
 #endif
