@@ -112,16 +112,16 @@ static inline void stress_jitter(stress_random *random)
 
 // ---- the watchdog
 
+static inline void stress_write(const char *text, size_t len, void *ctx)
+{
+    fwrite(text, 1, len, ctx);
+}
+
 static inline void stress_describe(fkl_runtime *runtime)
 {
-    fkl_running rows[64];
-    size_t count = 0;
     fkl_counters counters;
-    fkl_runtime_running(runtime, rows, 64, &count);
-    fprintf(stderr, "%zu threads have not ended:\n", count);
-    for (size_t i = 0; i < count && i < 64; i++) {
-        fprintf(stderr, "  %016llx %-20s %s%s\n", (unsigned long long)rows[i].id, rows[i].name,
-                rows[i].wait, rows[i].orphan ? " (orphan)" : "");
+    if (fkl_runtime_dump(runtime, 0, stress_write, stderr) != FKL_OK) {
+        fprintf(stderr, "no memory for the table of actors\n");
     }
     fkl_runtime_counters(runtime, &counters);
     fprintf(stderr, "live %llu, orphans %llu, sent %llu, handled %llu, dead %llu, dropped %llu\n",
