@@ -4,8 +4,8 @@
 
 run([Count, Pings]) ->
     Main = self(),
-    Sink = spawn_link(fun() -> sink(Main, Count) end),
-    Workers = [spawn_link(fun() -> start(Number, Pings, Sink, 0) end) || Number <- lists:seq(1, Count)],
+    Sink = spawn(fun() -> sink(Main, Count) end),
+    Workers = [spawn(fun() -> start(Number, Pings, Sink, 0) end) || Number <- lists:seq(1, Count)],
     All = list_to_tuple(Workers),
     %% A tuple in a message would be copied for each worker.
     persistent_term:put(big, All),

@@ -15,8 +15,8 @@
 
 run([ProducerCount, ConsumerCount, Places, PerProducer]) ->
     Main = self(),
-    Consumers = [spawn_link(fun() -> consume(Main, 0) end) || _ <- lists:seq(1, ConsumerCount)],
-    Manager = spawn_link(fun() ->
+    Consumers = [spawn(fun() -> consume(Main, 0) end) || _ <- lists:seq(1, ConsumerCount)],
+    Manager = spawn(fun() ->
         manage(#manager{
             main = Main,
             left = ProducerCount * PerProducer,
@@ -26,7 +26,7 @@ run([ProducerCount, ConsumerCount, Places, PerProducer]) ->
         })
     end),
     Producers = [
-        spawn_link(fun() -> produce(Manager, I * PerProducer + 1, (I + 1) * PerProducer) end)
+        spawn(fun() -> produce(Manager, I * PerProducer + 1, (I + 1) * PerProducer) end)
      || I <- lists:seq(0, ProducerCount - 1)
     ],
     Begin = savina:now_ns(),

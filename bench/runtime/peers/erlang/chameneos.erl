@@ -4,9 +4,9 @@
 
 run([Count, Meetings]) ->
     Main = self(),
-    Mall = spawn_link(fun() -> mall(Main, Meetings, Count, none) end),
+    Mall = spawn(fun() -> mall(Main, Meetings, Count, none) end),
     Colours = [element(I rem 3 + 1, {blue, red, yellow}) || I <- lists:seq(0, Count - 1)],
-    Creatures = [spawn_link(fun() -> start(Mall, Colour) end) || Colour <- Colours],
+    Creatures = [spawn(fun() -> start(Mall, Colour) end) || Colour <- Colours],
     Begin = savina:now_ns(),
     [Creature ! start || Creature <- Creatures],
     Sum = receive {sum, Total} -> Total end,

@@ -4,8 +4,8 @@
 
 run([Messages]) ->
     Main = self(),
-    Counter = spawn_link(fun() -> count(0) end),
-    Producer = spawn_link(fun() -> produce(Main, Counter, Messages) end),
+    Counter = spawn(fun() -> count(0) end),
+    Producer = spawn(fun() -> produce(Main, Counter, Messages) end),
     Begin = savina:now_ns(),
     Producer ! start,
     Sum = receive {result, Total} -> Total end,

@@ -4,7 +4,7 @@
 
 run([Actors]) ->
     Main = self(),
-    Collector = spawn_link(fun() -> collect(Main, Actors, 0) end),
+    Collector = spawn(fun() -> collect(Main, Actors, 0) end),
     Begin = savina:now_ns(),
     create(Collector, 1, Actors),
     Sum = receive {sum, Total} -> Total end,

@@ -4,7 +4,7 @@
 
 run([Actors, Messages]) ->
     Main = self(),
-    Workers = [spawn_link(fun() -> work(Main, Messages, 0) end) || _ <- lists:seq(1, Actors)],
+    Workers = [spawn(fun() -> work(Main, Messages, 0) end) || _ <- lists:seq(1, Actors)],
     Begin = savina:now_ns(),
     send(Workers, 1, Messages),
     Sum = lists:sum([receive {sum, Part} -> Part end || _ <- Workers]),

@@ -4,8 +4,8 @@
 
 run([Last]) ->
     Main = self(),
-    Pong = spawn_link(fun() -> pong(0) end),
-    Ping = spawn_link(fun() -> ping(Main, Pong, Last) end),
+    Pong = spawn(fun() -> pong(0) end),
+    Ping = spawn(fun() -> ping(Main, Pong, Last) end),
     Pong ! Ping,
     Begin = savina:now_ns(),
     Ping ! start,

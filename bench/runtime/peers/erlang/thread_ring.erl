@@ -4,7 +4,7 @@
 
 run([Count, Hops]) ->
     Main = self(),
-    Members = [spawn_link(fun() -> join(Main) end) || _ <- lists:seq(1, Count)],
+    Members = [spawn(fun() -> join(Main) end) || _ <- lists:seq(1, Count)],
     First = hd(Members),
     connect(Members, First),
     Begin = savina:now_ns(),
