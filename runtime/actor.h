@@ -18,6 +18,7 @@
 #include "scheduler.h"
 #include "wait.h"
 
+typedef struct fkli_ask fkli_ask;         // ask.h
 typedef struct fkli_link fkli_link;       // link.h
 typedef struct fkli_monitor fkli_monitor; // monitor.h
 typedef struct fkli_ward fkli_ward;       // ward.h
@@ -56,12 +57,20 @@ struct fkl_actor {
     int sentinel_write;
     fkli_monitor *watchers; // monitors on this actor
     fkli_link *links;       // see link.c: guarded by the partner's lock too
-    fkli_reftable *refs;    // monitors by this actor
+    fkli_ask *asks;         // what it is to answer
+    fkli_reftable *refs;    // its monitors, and its asks whose outcomes come as messages
     uint64_t last_ref;      // the own thread's: the last number used in `refs`
     fkli_name *registered;  // or NULL
     fkli_member *groups;    // also guarded by the lock of the groups, which is taken second
     fkli_mailbox mailbox;
 };
+
+// That the own thread waits for an answer (circle.h). Guarded by the actor's lock.
+typedef struct fkli_edge {
+    fkli_ask *ask; // NULL: it does not
+    uint64_t serial;
+    uint64_t seen; // guarded by the runtime's lock of circles
+} fkli_edge;
 
 typedef struct fkli_threaded {
     fkl_actor actor; // first
@@ -71,6 +80,7 @@ typedef struct fkli_threaded {
     fkli_start start;
     void (*at_end)(void *arg);     // before its end is told; NULL for none
     void (*at_release)(void *arg); // with the last reference; NULL for none
+    fkli_edge edge;
     // The own thread's record; its parker is woken by anybody who holds a reference.
     fkli_thread thread;
 } fkli_threaded;

@@ -11,6 +11,7 @@
 
 #include "channel.h"
 
+#include "ask.h"
 #include "inbox.h"
 #include "memory.h"
 
@@ -90,9 +91,17 @@ static void wake_receiver(fkl_channel *channel)
     fkli_wake(wakeup);
 }
 
-// With a place in hand.
+static bool is_request(const fkl_msg *msg)
+{
+    return msg->kind == FKL_MSG_USER && msg->tie;
+}
+
+// With a place in hand. Nobody is to answer a request while it is in a channel.
 static fkl_err push(fkl_channel *channel, fkl_msg *msg)
 {
+    bool request = is_request(msg);
+    if (request)
+        fkli_ask_put_down(msg);
     fkl_actor *self = fkl_self();
     msg->sender = self ? fkl_actor_get_id(self) : FKL_NOBODY;
     switch (fkli_inbox_push(&channel->inbox, msg)) {
@@ -106,6 +115,8 @@ static fkl_err push(fkl_channel *channel, fkl_msg *msg)
     case FKLI_PUSH_FULL:
         break;
     }
+    if (request)
+        fkli_ask_pick_up(msg, fkli_actor_own());
     give_place(channel);
     return FKL_ECLOSED;
 }
@@ -168,9 +179,12 @@ static fkl_err take_locked(fkl_channel *channel, fkl_msg **out, fkli_wakeup *wak
 static fkl_err finish_take(fkl_channel *channel, fkl_err err, fkl_msg **out, fkli_wakeup wakeup)
 {
     fkli_wake(wakeup);
-    if (!err && out)
-        give_place(channel);
-    return err;
+    if (err || !out)
+        return err;
+    if (is_request(*out))
+        fkli_ask_pick_up(*out, fkli_actor_own());
+    give_place(channel);
+    return FKL_OK;
 }
 
 static fkl_err try_take(fkl_channel *channel, fkl_msg **out)

@@ -10,6 +10,7 @@
 #include "delayed.h"
 
 #include "actor.h"
+#include "ask.h"
 #include "handles.h"
 #include "message.h"
 #include "send.h"
@@ -177,6 +178,9 @@ static fkl_err start(delayed *item, fkl_timer_ref *ref)
 static fkl_err send_later(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_time first,
                           int64_t period, fkl_timer_ref *out)
 {
+    fkl_err err = fkli_msg_prepare(msg);
+    if (err)
+        return err;
     if (!is_alive(runtime, to))
         return FKL_ENOACTOR;
     delayed *item = fkli_alloc(&runtime->allocator, sizeof *item);
@@ -188,8 +192,12 @@ static fkl_err send_later(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, f
         .runtime = runtime, .to = to, .msg = msg, .period = period, .next = first < 0 ? 0 : first};
     fkli_timer_init(&item->timer, fire);
     fkl_timer_ref ref;
-    fkl_err err = start(item, &ref);
+    if (msg->tie)
+        fkli_ask_put_down(msg); // nobody is to answer it meanwhile
+    err = start(item, &ref);
     if (err) {
+        if (msg->tie)
+            fkli_ask_pick_up(msg, fkli_actor_own());
         fkli_free(&runtime->allocator, item, sizeof *item);
         return err;
     }

@@ -6,15 +6,16 @@
 //
 // Order of a publication. Under the actor's lock: the record is written, the mailbox closes, the
 // name is freed, the live count falls, `exited` is set (release). After the lock: joiners wake, the
-// sentinel's write end is closed, links pass the exit on, monitors fire, groups are left. So
-// whoever sees the exit also finds the mailbox closed and the count lowered, and nothing that could
-// block or call the user's code runs under the lock.
+// sentinel's write end is closed, what it was to answer fails, links pass the exit on, monitors
+// fire, groups are left. So whoever sees the exit also finds the mailbox closed and the count
+// lowered, and nothing that could block or call the user's code runs under the lock.
 //
 // An exit that a link passes on is published under the locks of both actors, and queued to be told
 // of: however long a chain of linked actors is, it is a loop and not a recursion.
 
 #include "exit.h"
 
+#include "ask.h"
 #include "groups.h"
 #include "link.h"
 #include "monitor.h"
@@ -113,6 +114,7 @@ static void announce(fkli_ending *ending, fkli_endings *endings)
     fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
     fkli_fd_close(ending->sentinel);
     fkli_name_free(actor, ending->name);
+    fkli_asks_settle(actor);
     fkli_links_settle(actor, endings);
     fkli_monitors_settle(actor);
     forget_refs(actor);

@@ -105,11 +105,6 @@ void fkli_mailbox_clear(fkli_mailbox *mailbox);
 
 // What its files share.
 
-static inline bool fkli_msg_is_system(const fkl_msg *msg)
-{
-    return msg->kind != FKL_MSG_USER && msg->kind != FKL_MSG_REPLY;
-}
-
 // Takes the lock of the lanes where they need one, and returns it; else NULL.
 static inline fkli_lock *fkli_mailbox_lock(const fkli_mailbox *mailbox)
 {

@@ -135,7 +135,7 @@ fkl_err fkli_msg_create_system(const fkl_allocator *allocator, fkl_msg_kind kind
 
 static void release_content(fkl_msg *msg)
 {
-    if (msg->kind != FKL_MSG_USER) {
+    if (fkli_msg_is_system(msg)) {
         if (msg->release.system)
             msg->release.system(msg);
     } else if (msg->codec == FKL_CODEC_REF) {
@@ -150,6 +150,8 @@ void fkl_msg_destroy(fkl_msg *msg)
 {
     if (!msg)
         return;
+    if (msg->tie)
+        msg->tie->cut(msg);
     release_content(msg);
     give_memory_back(msg);
 }

@@ -9,6 +9,11 @@
 
 #include "memory.h"
 
+// What ties a request, or the outcome of one, to the ask that it belongs to (ask.h).
+typedef struct fkli_tie {
+    void (*cut)(fkl_msg *msg); // the message is being destroyed
+} fkli_tie;
+
 struct fkl_msg {
     fkl_msg *next;  // the link of the inbox or mailbox that holds it
     uint64_t batch; // when it arrived: the mailbox's count of its batches
@@ -19,15 +24,21 @@ struct fkl_msg {
     union {
         void (*buffer)(void *data, size_t len, void *ctx);
         void (*ref)(void *ref, void *ctx);
-        void (*system)(fkl_msg *msg); // any kind but FKL_MSG_USER
+        void (*system)(fkl_msg *msg); // of a system message
     } release;                        // NULL: nothing to release
     void *ctx;
+    fkli_tie *tie; // or NULL
     fkl_actor_id sender;
     uint64_t tag;
     uint8_t codec; // fkl_codec
     uint8_t kind;  // fkl_msg_kind
     _Alignas(max_align_t) unsigned char payload[];
 };
+
+static inline bool fkli_msg_is_system(const fkl_msg *msg)
+{
+    return msg->kind != FKL_MSG_USER && msg->kind != FKL_MSG_REPLY;
+}
 
 // A message of the runtime itself with `size` zeroed bytes at msg->payload, which users see as
 // empty. `release` runs when it is destroyed. Errors: FKL_ENOMEM.

@@ -13,6 +13,8 @@
 
 #include <forkless/monitor.h>
 
+#include "ask.h"
+
 enum { ARMED, FIRED, ENDED };
 
 struct fkli_monitor {
@@ -143,6 +145,16 @@ static bool decide(fkli_monitor *monitor, uint32_t state)
     return fkli_cas_acq_rel_u32(&monitor->state, &expected, state);
 }
 
+// Fills in how `target` ended.
+static void tell(down *content, const fkl_actor *target)
+{
+    content->exit = target->exit;
+    content->known = true;
+    // The record points to an error only if that is what ended the actor.
+    if (target->exit.error)
+        content->error = fkli_blob_retain(target->error);
+}
+
 // Sends the message, unless the monitor has been ended. Consumes a reference, which passes to the
 // message. The target's exit is published, or there is no target.
 static void fire(fkli_monitor *monitor)
@@ -154,13 +166,8 @@ static void fire(fkli_monitor *monitor)
     fkl_msg *msg = monitor->down;
     down *content = down_of(msg);
     fkl_actor *target = monitor->target;
-    if (target) {
-        content->exit = target->exit;
-        content->known = true;
-        // The record points to an error only if that is what ended the actor.
-        if (target->exit.error)
-            content->error = fkli_blob_retain(target->error);
-    }
+    if (target)
+        tell(content, target);
     content->monitor = monitor;
     // Once pushed, the message may be received and the monitor freed at any time.
     fkl_actor *watcher = fkl_actor_retain(monitor->watcher);
@@ -318,8 +325,33 @@ bool fkli_monitor_received(fkl_actor *actor, fkl_msg *msg)
     return wanted;
 }
 
+fkl_err fkli_down_create(const fkl_allocator *allocator, const fkl_actor *target, fkl_msg **out)
+{
+    fkl_err err = fkli_msg_create_system(allocator, FKL_MSG_DOWN, sizeof(down), release_down, out);
+    if (!err)
+        tell(down_of(*out), target);
+    return err;
+}
+
+// The outcome of an ask whose request went down with its holder.
+static fkl_err read_outcome(const fkl_msg *msg, fkl_monitor_ref *ref, fkl_exit *exit, bool *known)
+{
+    const fkl_actor *ended = fkli_ask_ended(fkli_ask_of(msg));
+    if (!ended)
+        return FKL_ETYPE;
+    if (ref)
+        *ref = 0;
+    if (exit)
+        *exit = ended->exit;
+    if (known)
+        *known = true;
+    return FKL_OK;
+}
+
 fkl_err fkl_msg_down(const fkl_msg *msg, fkl_monitor_ref *ref, fkl_exit *exit, bool *known)
 {
+    if (msg->kind == FKL_MSG_REPLY)
+        return read_outcome(msg, ref, exit, known);
     if (msg->kind != FKL_MSG_DOWN)
         return FKL_ETYPE;
     const down *content = (const down *)(const void *)msg->payload;

@@ -10,6 +10,10 @@
 // had end when its table is orphaned (reftable.h). Threads: the one that published.
 void fkli_monitors_settle(fkl_actor *actor);
 
+// Makes an FKL_MSG_DOWN of no monitor, about an actor whose exit is published. Errors: FKL_ENOMEM.
+FKL_MUST_CHECK fkl_err fkli_down_create(const fkl_allocator *allocator, const fkl_actor *target,
+                                        fkl_msg **out);
+
 // Whether the monitor of an FKL_MSG_DOWN in the mailbox has been ended. Threads: the watcher's own.
 bool fkli_monitor_is_over(const fkl_msg *msg);
 

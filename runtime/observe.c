@@ -6,6 +6,7 @@
 #include <forkless/observe.h>
 
 #include "actor.h"
+#include "circle.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -38,6 +39,7 @@ static void describe(const fkl_actor *actor, fkl_time now, fkl_actor_stats *out)
     out->dropped = fkli_load_relaxed_u64(&mailbox->dropped);
     out->age = end_of_age(actor, now) - actor->spawned_at;
     out->pooled = actor->pooled;
+    out->asking = fkli_circle_target_of(actor);
     if (actor->pooled) {
         const fkli_pooled *pooled = (const fkli_pooled *)actor;
         out->turns = fkli_load_relaxed_u64(&pooled->turns);

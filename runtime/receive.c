@@ -3,6 +3,7 @@
 // Receiving, in order and by choice. Runs in the actor's own thread, or in a worker of the pool on
 // its behalf.
 
+#include "answer.h"
 #include "link.h"
 #include "monitor.h"
 #include "scan.h"
@@ -31,14 +32,32 @@ static inline fkl_actor *receiver(const fkli_thread *thread)
 // Whether a message that waits is not to be handed out any more.
 static bool is_void(const fkl_msg *msg)
 {
-    return (msg->kind == FKL_MSG_DOWN && fkli_monitor_is_over(msg)) ||
-           (msg->kind == FKL_MSG_EXIT && fkli_link_is_over(msg));
+    switch ((fkl_msg_kind)msg->kind) {
+    case FKL_MSG_USER:
+        return false;
+    case FKL_MSG_DOWN:
+        return fkli_monitor_is_over(msg);
+    case FKL_MSG_EXIT:
+        return fkli_link_is_over(msg);
+    case FKL_MSG_REPLY:
+        return fkli_answer_is_over(msg);
+    }
+    return false;
 }
 
-static bool accept_system(fkl_actor *self, fkl_msg *msg)
+// The same of one that has been taken out.
+static bool turns_out_void(fkl_actor *self, fkl_msg *msg)
 {
-    bool wanted = msg->kind == FKL_MSG_DOWN ? fkli_monitor_received(self, msg) : !is_void(msg);
-    if (wanted)
+    if (msg->kind == FKL_MSG_DOWN)
+        return !fkli_monitor_received(self, msg);
+    if (msg->kind == FKL_MSG_REPLY)
+        return !fkli_answer_received(self, msg);
+    return is_void(msg);
+}
+
+static bool accept_special(fkl_actor *self, fkl_msg *msg)
+{
+    if (!turns_out_void(self, msg))
         return true;
     fkli_mailbox_uncount(&self->mailbox, msg);
     fkl_msg_destroy(msg);
@@ -48,7 +67,7 @@ static bool accept_system(fkl_actor *self, fkl_msg *msg)
 // Whether a message that has been taken out is handed out; it is destroyed otherwise.
 static inline bool accept(fkl_actor *self, fkl_msg *msg)
 {
-    return msg->kind == FKL_MSG_USER || accept_system(self, msg);
+    return msg->kind == FKL_MSG_USER || accept_special(self, msg);
 }
 
 static inline fkl_msg *next_in_order(fkl_actor *self)

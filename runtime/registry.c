@@ -44,6 +44,7 @@ static fkli_slot *slot_at(fkl_runtime *runtime, uint32_t index)
 void fkli_registry_init(fkl_runtime *runtime)
 {
     fkli_store_relaxed_u64(&runtime->refs, 1);
+    fkli_lock_init(&runtime->circles);
     fkli_lock_init(&runtime->lock);
 }
 
@@ -64,6 +65,7 @@ void fkli_registry_release(fkl_runtime *runtime)
         fkli_free(&allocator, fkli_load_relaxed_ptr(&runtime->chunks[chunk]), chunk_bytes(chunk));
     fkli_tracer_fini(&runtime->tracer);
     fkli_lock_fini(&runtime->lock);
+    fkli_lock_fini(&runtime->circles);
     fkli_free(&allocator, runtime, sizeof *runtime);
 }
 

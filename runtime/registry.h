@@ -47,7 +47,9 @@ struct fkl_runtime {
     fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start
     fkli_atomic_u64 kept;    // messages that wait for the next incarnation of their receiver
     fkli_atomic_u64 unknown; // messages to ids that name no actor any more
+    fkli_atomic_u64 late;    // answers for which nobody waited any more
     fkli_atomic_ptr chunks[FKLI_CHUNKS];
+    fkli_lock circles; // see circle.c; taken before the locks of actors
     // Guarded by lock:
     fkli_lock lock;
     bool stopping;

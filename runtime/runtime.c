@@ -226,7 +226,9 @@ void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out)
         add_actor(actor, out);
     fkli_lock_give(&locked->lock);
     uint64_t unknown = fkli_load_relaxed_u64(&runtime->unknown);
-    out->sent += unknown + fkli_load_relaxed_u64(&runtime->kept);
-    out->dead_lettered += unknown;
+    uint64_t late = fkli_load_relaxed_u64(&runtime->late);
+    out->sent += unknown + late + fkli_load_relaxed_u64(&runtime->kept);
+    out->dead_lettered += unknown + late;
+    out->late_replies = late;
     out->live = fkli_load_acquire_u64(&runtime->live);
 }

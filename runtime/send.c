@@ -7,10 +7,7 @@
 
 #include "send.h"
 
-static void set_sender(fkl_msg *msg, const fkl_actor *self)
-{
-    msg->sender = self ? self->id : FKL_NOBODY;
-}
+#include "answer.h"
 
 static fkl_err refuse(fkl_actor *to, const fkl_msg *msg, fkl_err err, fkl_dead_reason reason)
 {
@@ -72,53 +69,93 @@ fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg)
     return err;
 }
 
-static void trace_send(const fkl_actor *self, const fkl_actor *to, const fkl_msg *msg)
+static inline void sign(fkl_msg *msg, const fkl_actor *to)
 {
+    const fkli_thread *thread = fkli_thread_peek();
+    const fkl_actor *self = thread ? thread->actor : NULL;
+    msg->sender = self ? self->id : FKL_NOBODY;
     if (self)
         fkli_actor_trace(self, FKLI_TRACE_SEND, to->id, fkli_msg_trace_number(msg), NULL);
 }
 
-// What the runtime tells one actor is not for others.
-static bool may_be_sent(const fkl_msg *msg)
+void fkli_msg_sign(fkl_msg *msg, const fkl_actor *to)
 {
-    return !fkli_msg_is_system(msg);
+    sign(msg, to);
 }
 
-fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
-{
-    if (!may_be_sent(msg))
-        return FKL_EINVAL;
-    const fkli_thread *thread = fkli_thread_peek();
-    const fkl_actor *self = thread ? thread->actor : NULL;
-    set_sender(msg, self);
-    trace_send(self, to, msg);
-    return fkli_actor_post(to, msg);
-}
-
-static bool waits_when_full(const fkl_actor *actor)
+bool fkli_actor_waits_when_full(const fkl_actor *actor)
 {
     const fkli_bound *bound = actor->mailbox.bound;
     return bound && bound->full == FKL_FULL_WAIT;
 }
 
-fkl_err fkl_actor_send_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline)
+fkl_err fkli_actor_post_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline)
 {
-    if (!may_be_sent(msg))
-        return FKL_EINVAL;
-    if (!waits_when_full(to)) {
-        fkl_err err = fkli_wait_cancelled(fkli_thread_current());
-        return err ? err : fkl_actor_send(to, msg);
-    }
-    fkl_actor *self = fkl_self();
     // Nobody else would make the place for which an actor waits in its own mailbox.
     bool own = fkli_actor_own() == to;
     fkli_push pushed;
-    set_sender(msg, self);
-    trace_send(self, to, msg);
     fkl_err err = fkli_mailbox_send_until(&to->mailbox, msg, own ? FKL_NO_WAIT : deadline, &pushed);
     if (err)
         return own && err == FKL_ETIMEDOUT ? FKL_EDEADLK : err;
     return conclude(to, msg, pushed);
+}
+
+// What the runtime tells one actor is not for others; but an answer becomes a message like any
+// other.
+fkl_err fkli_msg_prepare(fkl_msg *msg)
+{
+    if (fkli_msg_is_system(msg))
+        return FKL_EINVAL;
+    if (msg->kind == FKL_MSG_REPLY)
+        fkli_answer_untie(msg);
+    return FKL_OK;
+}
+
+// A request may be sent on.
+static fkl_err post(fkl_actor *to, fkl_msg *msg)
+{
+    if (!msg->tie)
+        return fkli_actor_post(to, msg);
+    fkli_passage passage = fkli_ask_depart(msg, to);
+    return fkli_ask_arrive(passage, msg, to, fkli_actor_post(to, msg));
+}
+
+static fkl_err post_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline)
+{
+    if (!msg->tie)
+        return fkli_actor_post_until(to, msg, deadline);
+    fkli_passage passage = fkli_ask_depart(msg, to);
+    return fkli_ask_arrive(passage, msg, to, fkli_actor_post_until(to, msg, deadline));
+}
+
+static fkl_err send_rare(fkl_actor *to, fkl_msg *msg)
+{
+    fkl_err err = fkli_msg_prepare(msg);
+    if (err)
+        return err;
+    sign(msg, to);
+    return post(to, msg);
+}
+
+fkl_err fkl_actor_send(fkl_actor *to, fkl_msg *msg)
+{
+    if (msg->kind != FKL_MSG_USER || msg->tie)
+        return send_rare(to, msg);
+    sign(msg, to);
+    return fkli_actor_post(to, msg);
+}
+
+fkl_err fkl_actor_send_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline)
+{
+    if (!fkli_actor_waits_when_full(to)) {
+        fkl_err cancelled = fkli_wait_cancelled(fkli_thread_current());
+        return cancelled ? cancelled : fkl_actor_send(to, msg);
+    }
+    fkl_err err = fkli_msg_prepare(msg);
+    if (err)
+        return err;
+    sign(msg, to);
+    return post_until(to, msg, deadline);
 }
 
 // By id.
@@ -138,33 +175,41 @@ fkl_err fkli_deliver(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
         fkl_msg_destroy(msg);
         return unknown;
     }
-    fkl_err err = fkli_actor_post(actor, msg);
+    fkl_err err = post(actor, msg);
     if (err)
         fkli_actor_lose(actor, msg, err);
     fkl_actor_release(actor);
     return err;
 }
 
+fkl_err fkli_actor_to(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_actor **out)
+{
+    *out = fkli_registry_find(runtime, to);
+    if (*out)
+        return FKL_OK;
+    const fkl_actor *self = fkl_self();
+    msg->sender = self ? self->id : FKL_NOBODY;
+    return refuse_unknown(runtime, to, msg);
+}
+
 fkl_err fkl_send(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg)
 {
-    fkl_actor *actor = fkli_registry_find(runtime, to);
-    if (!actor) {
-        set_sender(msg, fkl_self());
-        return refuse_unknown(runtime, to, msg);
-    }
-    fkl_err err = fkl_actor_send(actor, msg);
+    fkl_actor *actor;
+    fkl_err err = fkli_actor_to(runtime, to, msg, &actor);
+    if (err)
+        return err;
+    err = fkl_actor_send(actor, msg);
     fkl_actor_release(actor);
     return err;
 }
 
 fkl_err fkl_send_until(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_time deadline)
 {
-    fkl_actor *actor = fkli_registry_find(runtime, to);
-    if (!actor) {
-        set_sender(msg, fkl_self());
-        return refuse_unknown(runtime, to, msg);
-    }
-    fkl_err err = fkl_actor_send_until(actor, msg, deadline);
+    fkl_actor *actor;
+    fkl_err err = fkli_actor_to(runtime, to, msg, &actor);
+    if (err)
+        return err;
+    err = fkl_actor_send_until(actor, msg, deadline);
     fkl_actor_release(actor);
     return err;
 }

@@ -6,8 +6,19 @@
 
 #include "actor.h"
 
-// As fkl_actor_send(), but msg->sender stays as it is.
+// Makes sure that a message can be sent. Errors: FKL_EINVAL: it is a system message.
+FKL_MUST_CHECK fkl_err fkli_msg_prepare(fkl_msg *msg);
+// Writes the sender and traces the sending.
+void fkli_msg_sign(fkl_msg *msg, const fkl_actor *to);
+// As fkl_actor_send() and, where fkli_actor_waits_when_full(), fkl_actor_send_until() of a message
+// that is signed and no request.
 FKL_MUST_CHECK fkl_err fkli_actor_post(fkl_actor *to, fkl_msg *msg);
+FKL_MUST_CHECK fkl_err fkli_actor_post_until(fkl_actor *to, fkl_msg *msg, fkl_time deadline);
+bool fkli_actor_waits_when_full(const fkl_actor *actor);
+// The actor with this id, retained, dead or alive. Errors: FKL_ENOACTOR: `msg` counts as sent to it
+// and is a dead letter.
+FKL_MUST_CHECK fkl_err fkli_actor_to(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg,
+                                     fkl_actor **out);
 // As fkl_send(), but msg->sender stays as it is, and the message is consumed in any case.
 fkl_err fkli_deliver(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg);
 // Destroys a message that a send refused with this error, where nobody could send it again. What a

@@ -167,6 +167,14 @@ void fkli_scope_set_ended(fkli_scope *scope)
     fkli_or_release_u32(&scope->flags, FKLI_SCOPE_ENDED);
 }
 
+bool fkli_scope_has_helpers(fkli_scope *scope)
+{
+    fkli_lock_take(&scope->lock);
+    bool has = scope->helpers != NULL;
+    fkli_lock_give(&scope->lock);
+    return has;
+}
+
 // Waiting.
 
 fkl_err fkli_wait_cancelled(fkli_thread *thread)

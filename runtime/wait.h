@@ -85,6 +85,9 @@ bool fkli_scope_stop(fkli_scope *scope);
 void fkli_scope_interrupt(fkli_scope *scope);
 void fkli_scope_set_ended(fkli_scope *scope);
 
+// Whether threads other than the own one are in the scope now.
+bool fkli_scope_has_helpers(fkli_scope *scope);
+
 static inline bool fkli_scope_has(const fkli_scope *scope, uint32_t flag)
 {
     // The acquire pairs with the releases of the setters in wait.c.

@@ -94,7 +94,7 @@ static uint64_t sort_out(fkli_bound *bound, fkl_msg **chain, fkl_msg **kept)
     fkl_msg **end = kept;
     while (*chain) {
         fkl_msg *msg = *chain;
-        if (msg->kind != FKL_MSG_USER) {
+        if (msg->kind != FKL_MSG_USER || msg->tie) {
             chain = &msg->next;
             continue;
         }

@@ -4,6 +4,7 @@
 //
 // Glossary
 //   actor      a thread with an id, a mailbox and an exit record; also: simulated process
+//   answer     what a request gets; it goes to who asked and nowhere else
 //   bound      how many messages a mailbox holds at most, and what is done beyond that
 //   channel    a queue of messages with many senders and many receivers
 //   child      an actor that a supervisor started, over all its incarnations
@@ -33,6 +34,7 @@
 #define FORKLESS_FORKLESS_H
 
 #include <forkless/actor.h>
+#include <forkless/ask.h>
 #include <forkless/base.h>
 #include <forkless/channel.h>
 #include <forkless/clock.h>

@@ -30,7 +30,8 @@ FKL_API bool fkl_demonitor(fkl_monitor_ref ref);
 
 // Reads an FKL_MSG_DOWN: which monitor, and how the target ended (`exit->error` lives as long as
 // the message). For a target that was dead before the monitor and whose record is gone the reason
-// is NORMAL, the code 0 and `known` false. Errors: FKL_ETYPE for another kind of message.
+// is NORMAL, the code 0 and `known` false. Reads the outcome FKL_EDOWN of an ask too (ask.h), with
+// 0 for the reference. Errors: FKL_ETYPE for another kind of message.
 FKL_API FKL_MUST_CHECK fkl_err fkl_msg_down(const fkl_msg *msg, fkl_monitor_ref *ref,
                                             fkl_exit *exit, bool *known);
 

@@ -100,8 +100,8 @@ FKL_API void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t
                                  size_t *count);
 
 // Totals since the runtime was made; each is exact once the runtime is shut down, and then
-// sent = handled + dead_lettered + dropped. They are of user messages and replies, not
-// of system messages (FKL_MSG_DOWN, FKL_MSG_EXIT).
+// sent = handled + dead_lettered + dropped. They are of user messages and of
+// replies that go to mailboxes, not of system messages (FKL_MSG_DOWN, FKL_MSG_EXIT).
 typedef struct fkl_counters {
     uint64_t spawned;       // actors
     uint64_t live;          // actors whose exit is not yet published
@@ -110,6 +110,8 @@ typedef struct fkl_counters {
     uint64_t handled;       // messages that a receive handed out
     uint64_t dead_lettered; // messages to actors that were dead, or drained
     uint64_t dropped;       // messages in a mailbox when its actor ended, or for which it was full
+    uint64_t late_replies;  // answers for which nobody waited any more (ask.h); these count as sent
+                            // and dead-lettered too
 } fkl_counters;
 
 FKL_API void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out);

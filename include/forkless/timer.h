@@ -23,7 +23,8 @@ typedef uint64_t fkl_timer_ref;
 // Ownership: consumed on FKL_OK; with the caller otherwise. What is still pending when the runtime
 // shuts down is destroyed and does not count as sent. Threads: any, also one that runs a message's
 // release function. Blocks: never. Errors: FKL_ENOACTOR (the actor is dead now), FKL_ENOMEM,
-// FKL_ETHREAD (the runtime's timer thread could not be started), FKL_ESHUTDOWN.
+// FKL_ETHREAD (the runtime's timer thread could not be started), FKL_ESHUTDOWN, FKL_EINVAL (a
+// system message).
 FKL_API FKL_MUST_CHECK fkl_err fkl_send_at(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg,
                                            fkl_time when, fkl_timer_ref *out);
 
