@@ -81,12 +81,15 @@ simulations() {
     done
 }
 
+# Sixteen threads for each core, which makes preemption in bad moments common; as many as each
+# program thinks fit under a sanitizer, where they take long enough.
 stress_programs() {
-    local source name
+    local source name threads=()
+    [[ $variant != plain ]] || threads=($((16 * $(nproc))))
     for source in tests/stress/*.c; do
         name=${source%.c}
         echo "== $name ($variant)"
-        if run "$out/$name"; then record "$name" 1 0; else record "$name" 0 1; fi
+        if run "$out/$name" "${threads[@]}"; then record "$name" 1 0; else record "$name" 0 1; fi
     done
 }
 
