@@ -6,6 +6,8 @@
 #include "depot.h"
 #include "memory.h"
 
+#include <pthread.h>
+
 static rig_memory memory;
 static fkl_allocator allocator;
 static fkli_depot depot;
@@ -117,6 +119,49 @@ Test(depot, another_allocator_is_none_of_its_business)
 {
     cr_assert(fkli_magazine_serves(&magazine, &allocator));
     cr_assert_not(fkli_magazine_serves(&magazine, fkli_allocator_of(NULL)));
+}
+
+// Each thread finds its blocks as it left them.
+
+enum { THREADS = 4, TURNS = 200 };
+
+static atomic_int damaged;
+
+static void *take_and_put(void *arg)
+{
+    fkli_magazine own;
+    unsigned char mark = (unsigned char)(uintptr_t)arg;
+    fkli_magazine_open(&own, &depot);
+    for (int turn = 0; turn < TURNS; turn++) {
+        unsigned char *some[3 * FKLI_MAGAZINE_BLOCKS];
+        int count = 1 + turn % (3 * FKLI_MAGAZINE_BLOCKS);
+        for (int i = 0; i < count; i++) {
+            some[i] = fkli_magazine_take(&own);
+            some[i] = some[i] ? some[i] : fkli_alloc(&allocator, FKLI_BLOCK_SIZE);
+            memset(some[i], mark, FKLI_BLOCK_SIZE);
+        }
+        for (int i = 0; i < count; i++) {
+            atomic_fetch_add(&damaged, some[i][i % FKLI_BLOCK_SIZE] != mark);
+            if (!fkli_magazine_put(&own, some[i])) {
+                fkli_free(&allocator, some[i], FKLI_BLOCK_SIZE);
+            }
+        }
+    }
+    fkli_magazine_close(&own);
+    return NULL;
+}
+
+Test(depot, magazines_of_many_threads_share_it)
+{
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+        void *mark = (void *)(uintptr_t)(i + 1);
+        cr_assert_eq(pthread_create(&threads[i], NULL, take_and_put, mark), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    cr_assert_eq(atomic_load(&damaged), 0);
 }
 
 // Messages.

@@ -168,6 +168,47 @@ Test(scheduler, what_is_made_ready_during_its_run_runs_once_more)
     cr_assert_eq(job.runs, 2);
 }
 
+// What is read in the second run was written, plain, during the first: only the state orders it.
+struct late {
+    struct job job;
+    long written;
+    long read;
+    atomic_bool runs;
+    atomic_bool made_ready;
+};
+
+static fkli_task_result read_late(struct job *job)
+{
+    struct late *late = (struct late *)job;
+    if (job->runs == 2) {
+        late->read = late->written;
+        return FKLI_TASK_IDLE;
+    }
+    atomic_store_explicit(&late->runs, true, memory_order_relaxed);
+    while (!atomic_load_explicit(&late->made_ready, memory_order_relaxed)) {
+    }
+    return FKLI_TASK_IDLE;
+}
+
+Test(scheduler, a_run_sees_what_was_written_during_the_one_before)
+{
+    fkli_scheduler *scheduler = start(2);
+    static struct late lates[100];
+    for (int i = 0; i < 100; i++) {
+        struct late *late = &lates[i];
+        init_job(&late->job, scheduler, read_late);
+        submit(&late->job);
+        while (!atomic_load_explicit(&late->runs, memory_order_relaxed)) {
+        }
+        late->written = 7;
+        ready(&late->job);
+        atomic_store_explicit(&late->made_ready, true, memory_order_relaxed);
+        assert_eventually(atomic_load(&late->job.done) == 2);
+        cr_assert_eq(late->read, 7);
+    }
+    finish(scheduler);
+}
+
 static fkli_task_result have_more(struct job *job)
 {
     return job->runs < job->limit ? FKLI_TASK_MORE : FKLI_TASK_IDLE;

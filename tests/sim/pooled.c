@@ -167,6 +167,9 @@ static fkl_turn wait_for_others(fkl_actor *self, fkl_msg *msg, void *arg)
     struct state *state = arg;
     struct world *world = state->world;
     fkl_msg_destroy(msg);
+    // Perhaps the turn is a long one already when it makes them ready.
+    for (fkl_time until = fkl_after_ms((int64_t)sim_below(4)); fkl_now() < until;)
+        sim_yield();
     sim_send(world->actors[0], 1);
     sim_send(world->actors[1], 1);
     while (world->received < 2)
@@ -183,6 +186,65 @@ SIM_SCENARIO(a_long_turn_does_not_hold_up_what_it_made_ready)
         world.actors[i] = spawn(&world, &taking, &states[i]);
     world.actors[2] = spawn(&world, &waiting, &states[2]);
     sim_send(world.actors[2], 1);
+    for (int i = 0; i < 3; ++i)
+        sim_join_actor(world.actors[i]);
+    sim_end_runtime(world.runtime);
+}
+
+// A turn that hands over again and again, after times in which nothing moves.
+static fkl_turn hand_over(fkl_actor *self, fkl_msg *msg, void *arg)
+{
+    (void)self;
+    struct state *state = arg;
+    struct world *world = state->world;
+    fkl_msg_destroy(msg);
+    for (uint64_t round = 1; round <= 6; ++round) {
+        fkl_time until = fkl_after_ns((int64_t)sim_below(3000000));
+        while (fkl_now() < until)
+            sim_yield();
+        sim_send(world->actors[0], round);
+        while (world->received < round)
+            sim_yield();
+    }
+    return FKL_TURN_END;
+}
+
+SIM_SCENARIO(a_sentry_that_retires_misses_nothing)
+{
+    struct world world = {.runtime = sim_runtime_with(2)};
+    struct state states[2] = {{.limit = 6}};
+    fkl_behaviour handing_over = {.receive = hand_over};
+    world.actors[0] = spawn(&world, &taking, &states[0]);
+    world.actors[1] = spawn(&world, &handing_over, &states[1]);
+    sim_send(world.actors[1], 1);
+    for (int i = 0; i < 2; ++i)
+        sim_join_actor(world.actors[i]);
+    sim_end_runtime(world.runtime);
+}
+
+// A turn that waits for what comes from outside.
+static fkl_turn wait_for_outside(fkl_actor *self, fkl_msg *msg, void *arg)
+{
+    (void)self;
+    struct state *state = arg;
+    fkl_msg_destroy(msg);
+    while (state->world->received < 2)
+        sim_yield();
+    return FKL_TURN_END;
+}
+
+SIM_SCENARIO(a_long_turn_does_not_hold_up_what_comes_from_outside)
+{
+    struct world world = {.runtime = sim_runtime_with(2 + sim_below(2))};
+    struct sender sender;
+    struct state states[3] = {{.limit = 1}, {.limit = 1}};
+    fkl_behaviour waiting = {.receive = wait_for_outside};
+    for (int i = 0; i < 2; ++i)
+        world.actors[i] = spawn(&world, &taking, &states[i]);
+    world.actors[2] = spawn(&world, &waiting, &states[2]);
+    start_senders(&world, &sender, 1, 2, 1);
+    sim_send(world.actors[2], 1);
+    sim_join(&sender.task);
     for (int i = 0; i < 3; ++i)
         sim_join_actor(world.actors[i]);
     sim_end_runtime(world.runtime);
