@@ -311,3 +311,120 @@ SIM_SCENARIO(a_restart_without_threads_or_memory_is_tried_again,
         sim_yield();
     finish(&nursery);
 }
+
+// Pooled children.
+
+static void begin(fkl_actor *self, void *state)
+{
+    struct nursery *nursery = state;
+    (void)self;
+    SIM_CHECK(nursery->running[0]++ == 0, "two incarnations at once");
+    ++nursery->starts[0];
+}
+
+static fkl_turn receive(fkl_actor *self, fkl_msg *msg, void *state)
+{
+    struct nursery *nursery = state;
+    uint64_t tag = fkl_msg_tag(msg);
+    (void)self;
+    fkl_msg_destroy(msg);
+    SIM_CHECK(tag == nursery->received + 1, "%llu after %llu", (unsigned long long)tag,
+              (unsigned long long)nursery->received);
+    nursery->received = tag;
+    return FKL_TURN_CONTINUE;
+}
+
+// Also runs in one that was stopped before it began.
+static void end(fkl_actor *self, void *state)
+{
+    struct nursery *nursery = state;
+    (void)self;
+    if (nursery->running[0] > 0)
+        --nursery->running[0];
+}
+
+SIM_SCENARIO(messages_outlive_a_kill_of_a_pooled_actor)
+{
+    const fkl_behaviour behaviour = {receive, begin, end};
+    struct nursery nursery = {0};
+    fkl_child_spec spec = {
+        .id = "one", .spawn.register_as = "one", .behaviour = &behaviour, .arg = &nursery};
+    fkl_supervisor_options options = {
+        .max_restarts = FKL_RESTARTS_UNLIMITED, .children = &spec, .child_count = 1};
+    nursery.runtime = sim_runtime_with(1);
+    SIM_OK(fkl_supervisor_start_until(nursery.runtime, NULL, &options, FKL_FOREVER, &nursery.boss,
+                                      NULL));
+    disturb(&nursery, send_three, kill_one);
+    while (nursery.received < nursery.accepted)
+        sim_yield();
+    finish(&nursery);
+}
+
+// Trees.
+
+static void kill_below(void *arg)
+{
+    struct nursery *nursery = arg;
+    fkl_actor *actor;
+    if (fkl_whereis_actor(nursery->runtime, "below", &actor))
+        return;
+    if (sim_below(3) == 0)
+        fkl_actor_stop(actor);
+    else
+        fkl_actor_kill(actor, 3);
+    fkl_actor_release(actor);
+}
+
+SIM_SCENARIO(a_supervisor_below_may_end_at_any_moment)
+{
+    void (*const others[])(void *) = {kill_one, kill_below, stop_boss};
+    struct nursery nursery = {0};
+    struct cradle cradle = {&nursery, 0};
+    fkl_child_spec child = {.id = "one", .spawn.register_as = "one", .fn = live, .arg = &cradle};
+    fkl_supervisor_options below = {.children = &child, .child_count = 1};
+    fkl_child_spec spec = {.id = "below", .spawn.register_as = "below", .supervisor = &below};
+    fkl_supervisor_options options = {
+        .strategy = (fkl_strategy)sim_below(3), .children = &spec, .child_count = 1};
+    nursery.runtime = sim_runtime();
+    fkl_err err;
+    do {
+        err = fkl_supervisor_start_until(nursery.runtime, NULL, &options, FKL_FOREVER,
+                                         &nursery.boss, NULL);
+    } while (err == FKL_EINTR);
+    SIM_OK(err);
+    disturb(&nursery, kill_below, others[sim_below(3)]);
+    finish(&nursery);
+}
+
+static void start_tree(void *arg)
+{
+    struct nursery *nursery = arg;
+    struct cradle cradle = {nursery, 0};
+    fkl_child_spec child = {.id = "one", .fn = live, .arg = &cradle};
+    fkl_supervisor_options below = {.children = &child, .child_count = 1};
+    fkl_child_spec spec = {.id = "below", .spawn.register_as = "below", .supervisor = &below};
+    fkl_supervisor_options options = {.children = &spec, .child_count = 1};
+    fkl_err err = fkl_supervisor_start_until(nursery->runtime, NULL, &options, sim_deadline(),
+                                             &nursery->boss, NULL);
+    SIM_CHECK(err == FKL_OK || err == FKL_ETIMEDOUT || err == FKL_ENOACTOR, "%s",
+              fkl_err_name(err));
+    if (!err) {
+        fkl_actor_stop(nursery->boss);
+        sim_join_actor(nursery->boss);
+        check_empty(nursery);
+    }
+    while (nursery->running[0] > 0) // it is on its way down: `cradle` must outlive it
+        sim_yield();
+    fkl_counters count;
+    do {
+        sim_yield();
+        fkl_runtime_counters(nursery->runtime, &count);
+    } while (count.live > 0 || count.orphans > 0);
+}
+
+SIM_SCENARIO(a_supervisor_below_may_end_while_it_starts)
+{
+    struct nursery nursery = {.runtime = sim_runtime()};
+    disturb(&nursery, start_tree, kill_below);
+    sim_end_runtime(nursery.runtime);
+}
