@@ -52,7 +52,7 @@ size_t fkli_msg_destroy_chain(fkl_msg *first);
 // Whether its payload may be copied or shared: nothing but bytes, and the user's.
 static inline bool fkli_msg_is_plain(const fkl_msg *msg)
 {
-    return msg->kind == FKL_MSG_USER && msg->codec != FKL_CODEC_REF;
+    return msg->kind == FKL_MSG_USER && msg->codec != FKL_CODEC_REF && !msg->tie;
 }
 
 #endif

@@ -39,8 +39,8 @@ typedef enum fkl_publish_to {
 // and it is released by whoever destroys the last one. Members that join or leave meanwhile may get
 // it or not. Two publications by one thread arrive in order. Ownership: consumed on FKL_OK, also
 // when nobody got it; with the caller otherwise. Threads: any. Blocks: never. Errors: FKL_EINVAL (a
-// message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK, an unknown `to`), FKL_ENOMEM; nobody got
-// it then.
+// message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK, or a request; an unknown `to`),
+// FKL_ENOMEM; nobody got it then.
 FKL_API FKL_MUST_CHECK fkl_err fkl_group_publish(fkl_runtime *runtime, const char *group,
                                                  fkl_msg *msg, fkl_publish_to to, size_t *count);
 

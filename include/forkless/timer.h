@@ -34,7 +34,7 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_send_at(fkl_runtime *runtime, fkl_actor_id to
 // up for: one late message stands for all of them, and the next comes at its proper time. A tick is
 // also left out when there is no memory for the copy, and lost when the mailbox has no place for
 // it. Ownership, Threads, Blocks, Errors: as fkl_send_at(); and FKL_EINVAL for a period below 1 or
-// a message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK.
+// a message that is no FKL_CODEC_RAW or FKL_CODEC_MSGPACK, or a request.
 FKL_API FKL_MUST_CHECK fkl_err fkl_send_every(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg,
                                               fkl_time first, int64_t period_ns,
                                               fkl_timer_ref *out);

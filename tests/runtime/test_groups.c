@@ -390,3 +390,35 @@ Test(groups, out_of_memory_publishes_to_all_or_none)
     rig_destroy(runtime);
     rig_assert_balanced(&memory);
 }
+
+// What a request that has been received is good for, besides being answered.
+struct misuse {
+    fkl_err published, repeated;
+};
+
+static void misuse_request(fkl_actor *self, void *arg)
+{
+    struct misuse *misuse = arg;
+    fkl_runtime *runtime = fkl_actor_runtime(self);
+    fkl_msg *request;
+    fkl_timer_ref ref;
+    if (fkl_receive_until(SOON, &request) != FKL_OK)
+        return;
+    misuse->published = fkl_group_publish(runtime, "all", request, FKL_PUBLISH_ALL, NULL);
+    misuse->repeated = fkl_send_every(runtime, fkl_actor_get_id(self), request, 0, 1000000, &ref);
+    fkl_msg_destroy(request);
+}
+
+Test(groups, a_request_can_be_answered_once_so_it_is_not_published_or_repeated)
+{
+    fkl_runtime *runtime = rig_create();
+    struct misuse misuse = {FKL_OK, FKL_OK};
+    fkl_actor *server = rig_spawn(runtime, misuse_request, &misuse);
+    fkl_msg *answer = NULL;
+    assert_err(fkl_ask_until(runtime, fkl_actor_get_id(server), rig_msg(1), SOON, &answer),
+               FKL_ENOREPLY);
+    rig_join(server);
+    assert_err(misuse.published, FKL_EINVAL);
+    assert_err(misuse.repeated, FKL_EINVAL);
+    rig_destroy(runtime);
+}
