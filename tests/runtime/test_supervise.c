@@ -433,6 +433,60 @@ Test(supervise, a_restart_by_hand_passes_messages_on_too, .timeout = 60)
     rig_destroy(runtime);
 }
 
+struct question {
+    fkl_actor_id to;
+    fkl_err err;
+    fkl_exit record;
+};
+
+static void act_ask(fkl_actor *self, void *arg)
+{
+    struct question *question = arg;
+    fkl_msg *out = NULL;
+    question->err = fkl_ask_until(fkl_actor_runtime(self), question->to, rig_msg(42), SOON, &out);
+    if (out && fkl_msg_down(out, NULL, &question->record, NULL) != FKL_OK) {
+        question->record.reason = FKL_EXIT_NORMAL;
+    }
+    fkl_msg_destroy(out);
+}
+
+static void try_question(fkl_child_spec spec)
+{
+    fkl_runtime *runtime = rig_create();
+    tree_kid a = TREE_KID("a", NULL);
+    spec.id = "a";
+    spec.arg = &a;
+    fkl_actor *boss =
+        tree_start(runtime, &(fkl_supervisor_options){.children = &spec, .child_count = 1});
+    fkl_actor *child = NULL;
+    tree_await(&a, 1);
+    tree_tell(boss, &a, DO_HANG);
+    assert_eventually(atomic_load(&a.gate.arrived) > 0);
+    tree_tell(boss, &a, 1);
+    struct question question = {.to = atomic_load(&a.id)};
+    assert_ok(fkl_actor_find(runtime, question.to, &child));
+    fkl_actor *asker = rig_spawn(runtime, act_ask, &question);
+    assert_eventually(fkl_actor_mailbox_len(child) == 2);
+    tree_tell(boss, &a, 2);
+    tree_kill(boss, &a);
+    rig_join(asker); // although the old incarnation still runs, and no new one does
+    assert_err(question.err, FKL_EDOWN);
+    cr_assert_eq(question.record.reason, FKL_EXIT_KILLED);
+    cr_assert_eq(question.record.id, question.to);
+    atomic_store(&a.gate.open, true);
+    tree_await(&a, 2);
+    assert_diary(&a, 1, 2); // and not the request
+    fkl_actor_release(child);
+    tree_stop(boss);
+    rig_destroy(runtime);
+}
+
+Test(supervise, requests_fail_and_are_not_passed_on, .timeout = 60)
+{
+    try_question((fkl_child_spec){.fn = act_kid});
+    try_question((fkl_child_spec){.behaviour = &pooled_kid});
+}
+
 Test(supervise, messages_are_dropped_where_that_is_wanted, .timeout = 60)
 {
     fkl_runtime *runtime = rig_create();
