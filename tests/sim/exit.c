@@ -6,6 +6,7 @@
 #include "support/sim.h"
 
 #include <poll.h>
+#include <pthread.h>
 
 struct exit_world {
     fkl_runtime *runtime;
@@ -118,6 +119,82 @@ SIM_SCENARIO(a_sentinel_becomes_readable_whenever_it_is_made)
 SIM_SCENARIO(a_refused_message_means_a_published_exit)
 {
     see_the_end(send_until_refused, join);
+}
+
+// A thread that is ended in its function.
+
+static void end_the_thread(fkl_actor *self, void *arg)
+{
+    (void)arg;
+    SIM_OK(fkl_actor_set_exit(self, 5, NULL, 0));
+    pthread_exit(NULL);
+}
+
+SIM_SCENARIO(an_exit_of_the_thread_is_an_exit_of_the_actor)
+{
+    struct exit_world world = {.runtime = sim_runtime()};
+    sim_task tasks[3];
+    world.actor = sim_spawn(world.runtime, "actor", end_the_thread, NULL);
+    sim_start(&tasks[0], "joiner", join, &world);
+    sim_start(&tasks[1], "sender", send_until_refused, &world);
+    sim_start(&tasks[2], "end", end_it, &world);
+    for (int i = 0; i < 3; ++i)
+        sim_join(&tasks[i]);
+    SIM_CHECK(world.seen == 2, "%u", world.seen);
+    sim_join_actor(world.actor);
+    sim_end_runtime(world.runtime);
+}
+
+static void wait_for_stop(fkl_actor *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    SIM_ERR(fkl_sleep_until(FKL_FOREVER), FKL_ESTOPPED);
+}
+
+static void kill_and_wait(void *arg)
+{
+    struct exit_world *world = arg;
+    SIM_OK(fkl_actor_kill_until(world->actor, 6, FKL_FOREVER, NULL));
+    SIM_OK(fkl_actor_join_thread_until(world->actor, FKL_NO_WAIT));
+    ++world->seen;
+}
+
+SIM_SCENARIO(who_kills_and_waits_sees_the_end_of_the_thread)
+{
+    struct exit_world world = {.runtime = sim_runtime()};
+    sim_task tasks[2];
+    world.actor = sim_spawn(world.runtime, "actor", wait_for_stop, NULL);
+    for (int i = 0; i < 2; ++i)
+        sim_start(&tasks[i], "killer", kill_and_wait, &world);
+    for (int i = 0; i < 2; ++i)
+        sim_join(&tasks[i]);
+    SIM_CHECK(world.seen == 2, "%u", world.seen);
+    sim_join_actor(world.actor);
+    sim_end_runtime(world.runtime);
+}
+
+// An actor that is referred to outlives its runtime.
+
+static void read_record(void *arg)
+{
+    fkl_exit record;
+    fkl_err err = fkl_actor_join_until(arg, FKL_FOREVER, &record);
+    SIM_CHECK(!err && record.id == fkl_actor_get_id(arg), "%s", fkl_err_name(err));
+    fkl_actor_release(arg);
+}
+
+SIM_SCENARIO(a_record_is_read_while_the_runtime_goes)
+{
+    fkl_runtime *runtime = sim_runtime();
+    sim_task readers[2];
+    fkl_actor *actor = sim_spawn(runtime, "actor", wait_for_stop, NULL);
+    for (int i = 0; i < 2; ++i)
+        sim_start(&readers[i], "reader", read_record, fkl_actor_retain(actor));
+    fkl_actor_release(actor);
+    sim_end_runtime(runtime);
+    for (int i = 0; i < 2; ++i)
+        sim_join(&readers[i]);
 }
 
 // References: the last one may go while somebody looks the actor up.
