@@ -192,9 +192,21 @@ bool fkli_mailbox_is_drained(const fkli_mailbox *mailbox)
     return fkli_inbox_refusal(&mailbox->user) == FKLI_PUSH_DRAINED;
 }
 
+// Before the exit can be seen, or the thread's end: so the counters are exact after a shutdown,
+// although whoever killed the actor may still be about to destroy the messages.
+static fkl_msg *count_dropped(fkli_mailbox *mailbox, fkl_msg *chain)
+{
+    uint64_t count = 0;
+    for (const fkl_msg *msg = chain; msg; msg = msg->next)
+        count += !fkli_msg_is_system(msg);
+    if (count > 0)
+        fkli_add_relaxed_u64(&mailbox->dropped, count);
+    return chain;
+}
+
 fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox)
 {
-    fkl_msg *chain = fkli_inbox_close(&mailbox->user);
+    fkl_msg *chain = count_dropped(mailbox, fkli_inbox_close(&mailbox->user));
     fkl_msg *system = fkli_inbox_close(&mailbox->system);
     if (!chain)
         return system;
@@ -215,13 +227,10 @@ void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain)
 {
     while (chain) {
         fkl_msg *next = chain->next;
-        if (fkli_msg_is_system(chain)) {
+        if (fkli_msg_is_system(chain))
             fkli_sub_relaxed_u64(&mailbox->system_len, 1);
-        } else {
-            fkli_add_relaxed_u64(&mailbox->dropped, 1);
-            if (mailbox->bound)
-                fkli_bound_leave(mailbox->bound, chain);
-        }
+        else if (mailbox->bound)
+            fkli_bound_leave(mailbox->bound, chain);
         fkl_msg_destroy(chain);
         chain = next;
     }
@@ -234,7 +243,7 @@ fkl_msg *fkli_mailbox_take_rest(fkli_mailbox *mailbox)
     mailbox->user_lane.marked = NULL;
     mailbox->user_len = 0;
     fkli_mailbox_unlock(lock);
-    return user;
+    return count_dropped(mailbox, user);
 }
 
 void fkli_mailbox_clear(fkli_mailbox *mailbox)

@@ -67,11 +67,12 @@ void fkli_mailbox_count_lost(fkli_mailbox *mailbox);
 // Refuses user messages from now on. Returns whether the consumer must be woken.
 bool fkli_mailbox_drain(fkli_mailbox *mailbox);
 bool fkli_mailbox_is_drained(const fkli_mailbox *mailbox);
-// Closes both inboxes; returns what was in their stacks, for fkli_mailbox_drop().
+// Closes both inboxes; returns what was in their stacks, counted as dropped, for
+// fkli_mailbox_drop().
 fkl_msg *fkli_mailbox_close(fkli_mailbox *mailbox);
 // Ends the waits for places after that. Wakes threads.
 void fkli_mailbox_dismiss(fkli_mailbox *mailbox);
-// Destroys and counts a chain. Runs users' release functions.
+// Destroys such a chain. Runs users' release functions.
 void fkli_mailbox_drop(fkli_mailbox *mailbox, fkl_msg *chain);
 size_t fkli_mailbox_len(const fkli_mailbox *mailbox);
 size_t fkli_mailbox_peak(const fkli_mailbox *mailbox);
@@ -98,7 +99,7 @@ fkl_msg *fkli_mailbox_find_system(fkli_mailbox *mailbox,
 // Takes a system message out; false when it is not there, or a match function runs, which may be
 // looking at it. Costs O(system messages).
 bool fkli_mailbox_remove_system(fkli_mailbox *mailbox, fkl_msg *msg);
-// Takes what the FIFO of user messages and replies holds, for good.
+// Takes what the FIFO of user messages and replies holds, for good; it is counted as dropped.
 fkl_msg *fkli_mailbox_take_rest(fkli_mailbox *mailbox);
 // Drops what the FIFOs hold, for good.
 void fkli_mailbox_clear(fkli_mailbox *mailbox);

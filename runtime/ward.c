@@ -119,6 +119,7 @@ fkl_msg *fkli_ward_keep(fkl_actor *actor, fkl_msg *chain, bool early)
     if (ward->keeps) {
         uint64_t count = sort_out(actor->mailbox.bound, &chain, &kept);
         fkli_sub_relaxed_u64(&actor->mailbox.sent, count);
+        fkli_sub_relaxed_u64(&actor->mailbox.dropped, count);
         fkli_add_relaxed_u64(&actor->runtime->kept, count);
         if (early)
             ward->early = fkli_estate_join(kept, ward->early);

@@ -198,7 +198,7 @@ Test(bound, a_refused_message_costs_no_other_one)
             fkli_mailbox_dismiss(&mailbox);
             cr_assert_eq(put(3, refusal), 0);
             cr_assert_eq(fkli_load_relaxed_u64(&mailbox.refused), 2);
-            cr_assert_eq(fkli_load_relaxed_u64(&mailbox.dropped), 0);
+            cr_assert_eq(fkli_load_relaxed_u64(&mailbox.dropped), drained ? 0 : 1);
             if (drained) {
                 cr_assert_eq(pop(), 1);
             } else {

@@ -162,3 +162,31 @@ SIM_SCENARIO(a_joined_actor_has_left_the_limit)
     }
     sim_end_runtime(runtime);
 }
+
+// The thread that kills goes on to tell others and to destroy messages; nobody waits for it.
+static void kill_and_release(void *arg)
+{
+    fkl_actor_kill(arg, 1);
+    fkl_actor_release(arg);
+}
+
+static void receive_nothing(fkl_actor *self, void *arg)
+{
+    (void)self;
+    (void)arg;
+    SIM_ERR(fkl_sleep_until(FKL_FOREVER), FKL_ESTOPPED);
+}
+
+SIM_SCENARIO(counters_are_exact_while_a_kill_is_under_way)
+{
+    struct shutdown_world world = {.runtime = sim_runtime()};
+    sim_task killer;
+    fkl_actor *actor = spawn(&world, receive_nothing);
+    sim_send(actor, 1);
+    sim_send(actor, 2);
+    sim_start(&killer, "killer", kill_and_release, fkl_actor_retain(actor));
+    sim_send(actor, 3);
+    fkl_actor_release(actor);
+    sim_end_runtime(world.runtime);
+    sim_join(&killer);
+}
