@@ -469,6 +469,7 @@ static void reset(const fkli_sim_config *config)
 {
     sim.config = *config;
     memset(&sim.result, 0, sizeof sim.result);
+    sim.result.hash = UINT64_C(0xcbf29ce484222325); // with 0 the steps of thread 0 would not count
     sim.current = NULL;
     sim.frozen = false;
     sim.now = start_of_time;

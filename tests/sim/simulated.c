@@ -146,3 +146,11 @@ SIM_SCENARIO(who_never_gets_anywhere_is_noticed, .expected = SIM_LOOPS)
     while (!fkli_load_acquire_u32(&word))
         fkli_spin_hint();
 }
+
+SIM_SCENARIO(what_depends_on_earlier_seeds_is_noticed, .expected = SIM_VARIES)
+{
+    static int runs;
+    for (int i = 0; i < runs; ++i)
+        sim_yield();
+    ++runs;
+}

@@ -29,8 +29,9 @@
 #define SIM_FAIL_THREADS 2u // one thread start fails, of the first few
 #define SIM_FAIL_MEMORY 4u  // one allocation of the runtime fails, of the first few
 
-// How a scenario ends. The last two test the simulation itself: with the first seed.
-typedef enum sim_end { SIM_ENDS, SIM_DEADLOCKS, SIM_LOOPS } sim_end;
+// How a scenario ends. All but the first test the simulation itself: it deadlocks or loops with the
+// first seed, or a seed means something else after other seeds.
+typedef enum sim_end { SIM_ENDS, SIM_DEADLOCKS, SIM_LOOPS, SIM_VARIES } sim_end;
 
 typedef struct sim_scenario {
     const char *name;

@@ -342,6 +342,14 @@ void sim_tools_begin(const sim_scenario *scenario, uint64_t seed)
     fkli_fault_thread_start(starts, tools.threads_may_fail ? 1 : 0);
 }
 
+size_t sim_tools_count_touched(void)
+{
+    size_t count = 0;
+    for (const struct block *freed = tools.freed; freed; freed = freed->next)
+        count += !is_untouched(freed);
+    return count;
+}
+
 void sim_tools_end(void)
 {
     SIM_CHECK(tools.blocks == 0, "%ld blocks leaked", tools.blocks);

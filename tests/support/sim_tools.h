@@ -10,6 +10,8 @@
 void sim_tools_begin(const sim_scenario *scenario, uint64_t seed);
 // After the run: checks that nothing is left.
 void sim_tools_end(void);
+// Blocks that were written to after they were freed: a hint why something else failed.
+size_t sim_tools_count_touched(void);
 // Where the calling thread is about to sleep, or NULL.
 const char *sim_tools_where(void);
 
