@@ -100,10 +100,19 @@ void fkli_actor_destroy(fkl_actor *actor)
     fkli_free(&actor->runtime->allocator, actor, actor->size);
 }
 
+void fkli_actor_drop(fkl_actor *actor, fkl_msg *chain)
+{
+    for (const fkl_msg *msg = chain; msg; msg = msg->next) {
+        if (!fkli_msg_is_system(msg))
+            fkli_dead_letter(&actor->runtime->dead_letters, msg, actor->id, FKL_DEAD_ENDED);
+    }
+    fkli_mailbox_drop(&actor->mailbox, chain);
+}
+
 void fkli_actor_abandon(fkl_actor *actor)
 {
     fkl_msg *left = fkli_mailbox_close(&actor->mailbox);
-    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, left, false));
+    fkli_actor_drop(actor, fkli_ward_keep(actor, left, false));
     fkli_actor_destroy(actor);
 }
 
@@ -240,7 +249,7 @@ static void tell_end(fkl_actor *actor)
 void fkli_actor_end(fkl_actor *actor)
 {
     fkl_msg *rest = fkli_mailbox_take_rest(&actor->mailbox);
-    fkli_mailbox_drop(&actor->mailbox, fkli_ward_keep(actor, rest, true));
+    fkli_actor_drop(actor, fkli_ward_keep(actor, rest, true));
     fkli_mailbox_clear(&actor->mailbox);
     tell_end(actor);
 }

@@ -139,6 +139,9 @@ FKL_MUST_CHECK fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_o
 void fkli_actor_destroy(fkl_actor *actor);
 // The same for one that was never enlisted: what it inherited goes back.
 void fkli_actor_abandon(fkl_actor *actor);
+// Destroys messages that it has left in its mailbox, which counted them; they are dead letters.
+// Threads: any that has a reference, without locks.
+void fkli_actor_drop(fkl_actor *actor, fkl_msg *chain);
 // Drops what its consumer has taken from the mailbox, and says that its code runs no more. Threads:
 // its own, after its exit is published.
 void fkli_actor_end(fkl_actor *actor);

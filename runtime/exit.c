@@ -121,7 +121,7 @@ static void announce(fkli_ending *ending, fkli_endings *endings)
     fkli_groups_leave(actor);
     fkl_msg *unwanted = fkli_ward_keep(actor, ending->left, false);
     fkli_ward_tell(actor, FKLI_WARD_EXITED);
-    fkli_mailbox_drop(&actor->mailbox, unwanted);
+    fkli_actor_drop(actor, unwanted);
     fkli_blob_release(ending->unused);
 }
 

@@ -93,8 +93,8 @@ struct fkli_supervisor {
     fkli_backoff backoff;
     fkli_sequence sequence;
     fkli_incarnation *at_hand; // its news are being looked at; with a reference
-    bool initial; // it has not started completely yet
-    bool ending;  // all children are being stopped
+    bool initial;              // it has not started completely yet
+    bool ending;               // all children are being stopped
     bool finished;
     bool gave_up; // because of too many failures
     char last_failed[FKLI_CHILD_LABEL];

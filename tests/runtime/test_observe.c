@@ -252,6 +252,76 @@ Test(observe, a_table_for_which_there_is_no_memory_is_an_error)
     rig_assert_balanced(&memory);
 }
 
+// ---- dead letters
+
+struct lost {
+    atomic_int count[FKL_DEAD_LATE + 1];
+    _Atomic(fkl_actor_id) to;
+};
+
+static void count_lost(const fkl_dead_letter *letter, void *ctx)
+{
+    struct lost *lost = ctx;
+    atomic_fetch_add(&lost->count[letter->reason], 1);
+    atomic_store(&lost->to, letter->to);
+}
+
+static fkl_err answer_late;
+
+static void answer_when_it_is_too_late(fkl_actor *self, void *arg)
+{
+    fkl_msg *request, *reply;
+    if (fkl_receive_until(SOON, &request) != FKL_OK)
+        return;
+    rig_pass(arg);
+    if (fkl_msg_create(fkl_actor_runtime(self), FKL_CODEC_RAW, 0, &reply) == FKL_OK) {
+        answer_late = fkl_reply(request, reply);
+        if (answer_late)
+            fkl_msg_destroy(reply);
+    }
+    fkl_msg_destroy(request);
+}
+
+Test(observe, the_handler_of_dead_letters_is_told_why_each_was_lost)
+{
+    struct lost lost = {0};
+    fkl_runtime_config config = {.on_dead_letter = count_lost, .dead_letter_ctx = &lost};
+    fkl_runtime *runtime;
+    assert_ok(fkl_runtime_create(&config, &runtime));
+    rig_gate gate = {0};
+    fkl_spawn_options options = {.mailbox_capacity = 2, .mailbox_full = FKL_FULL_DROP_NEWEST};
+    fkl_actor *actor;
+    assert_ok(fkl_spawn(runtime, &options, act_stubborn, &gate, &actor));
+    fkl_actor_id id = fkl_actor_get_id(actor);
+    for (uint64_t tag = 0; tag < 5; ++tag)
+        rig_send(actor, tag);
+    cr_assert_eq(atomic_load(&lost.count[FKL_DEAD_FULL]), 3);
+    cr_assert_eq(atomic_load(&lost.to), id);
+    fkl_actor_drain(actor);
+    fkl_msg *msg = rig_msg(9);
+    assert_err(fkl_actor_send(actor, msg), FKL_ECLOSED);
+    cr_assert_eq(atomic_load(&lost.count[FKL_DEAD_CLOSED]), 1);
+    fkl_actor_kill(actor, 0);
+    cr_assert_eq(atomic_load(&lost.count[FKL_DEAD_ENDED]), 2, "what waited in the mailbox");
+    assert_err(fkl_actor_send(actor, msg), FKL_ENOACTOR);
+    cr_assert_eq(atomic_load(&lost.count[FKL_DEAD_NO_ACTOR]), 1);
+    fkl_msg_destroy(msg);
+    atomic_store(&gate.open, true);
+    rig_join(actor);
+
+    rig_gate answer = {0};
+    actor = rig_spawn(runtime, answer_when_it_is_too_late, &answer);
+    fkl_msg *reply;
+    assert_err(fkl_ask_until(runtime, fkl_actor_get_id(actor), rig_msg(1), fkl_after_ms(5), &reply),
+               FKL_ETIMEDOUT);
+    atomic_store(&answer.open, true);
+    rig_join(actor);
+    assert_err(answer_late, FKL_ECLOSED);
+    cr_assert_eq(atomic_load(&lost.count[FKL_DEAD_LATE]), 1);
+    cr_assert_null(reply);
+    rig_destroy(runtime);
+}
+
 // ---- the trace
 
 static void send_to_parent(fkl_actor *self, void *arg)
