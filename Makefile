@@ -77,7 +77,7 @@ endif
 
 built = $(patsubst %.c,$(OUT)/%,$(wildcard $(1)))
 LIBRARY := $(addsuffix .o,$(call built,runtime/*.c runtime/*/*.c))
-UNIT := $(call built,tests/runtime/test_*.c)
+UNIT := $(call built,tests/runtime/test_*.c tests/faults/*.c)
 SIM := $(call built,tests/sim/*.c)
 SIM_SUPPORT := $(addsuffix .o,$(call built,tests/support/sim*.c))
 FUZZ := $(call built,tests/fuzz/*.c)

@@ -44,7 +44,7 @@ run() {
 
 unit_tests() {
     local source name tap status planned passed failed skipped
-    for source in tests/runtime/test_*.c; do
+    for source in tests/runtime/test_*.c tests/faults/*.c; do
         name=${source%.c}
         tap=$PWD/$out/$name.tap
         rm -f "$tap"

@@ -86,6 +86,17 @@ static bool take_token(fkli_parker *parker)
            fkli_exchange_acquire_u32(&parker->state, EMPTY) == NOTIFIED;
 }
 
+static fkli_park_result sleep_while_parked(fkli_parker *parker, fkl_time deadline)
+{
+    fkli_park_result result;
+    if (fkli_park_is_faulty(deadline, &result))
+        return result;
+    int error = futex_wait(&parker->state, PARKED, deadline);
+    if (error == ETIMEDOUT)
+        return FKLI_PARK_TIMEOUT;
+    return error == EINTR ? FKLI_PARK_SIGNAL : FKLI_PARK_WOKEN;
+}
+
 fkli_park_result fkli_park(fkli_parker *parker, fkl_time deadline)
 {
     if (take_token(parker))
@@ -98,13 +109,9 @@ fkli_park_result fkli_park(fkli_parker *parker, fkl_time deadline)
         fkli_exchange_acquire_u32(&parker->state, EMPTY);
         return FKLI_PARK_WOKEN;
     }
-    int error = futex_wait(&parker->state, PARKED, deadline);
+    fkli_park_result result = sleep_while_parked(parker, deadline);
     // Whatever ended the sleep, a token that came meanwhile is consumed here and reported as such.
-    if (fkli_exchange_acquire_u32(&parker->state, EMPTY) == NOTIFIED)
-        return FKLI_PARK_WOKEN;
-    if (error == ETIMEDOUT)
-        return FKLI_PARK_TIMEOUT;
-    return error == EINTR ? FKLI_PARK_SIGNAL : FKLI_PARK_WOKEN;
+    return fkli_exchange_acquire_u32(&parker->state, EMPTY) == NOTIFIED ? FKLI_PARK_WOKEN : result;
 }
 
 void fkli_unpark(fkli_parker *parker)

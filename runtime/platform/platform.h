@@ -153,7 +153,16 @@ void fkli_fd_close(int fd);
 #define FKLI_UNPOISON(start, size) ((void)(start), (void)(size))
 #endif
 
-// Faults for tests: after `after` more thread starts that go well, the next `count` fail.
-void fkli_fault_thread_start(uint32_t after, uint32_t count);
+// Faults for tests. Each call replaces the one before, and returns how many faults of that were
+// still to come.
+
+// After `after` more thread starts that go well, the next `count` fail.
+uint32_t fkli_fault_thread_start(uint32_t after, uint32_t count);
+// After `after` more sleeps of parkers, the next `count` end at once with `result`: for no reason,
+// as if the deadline had passed (sleeps without one do not count then), or as if a signal had come
+// (portable.c has no signals: for no reason).
+uint32_t fkli_fault_park(fkli_park_result result, uint32_t after, uint32_t count);
+// Whether a sleep that is about to begin is such a one. Threads: any; for this folder.
+bool fkli_park_is_faulty(fkl_time deadline, fkli_park_result *result);
 
 #endif

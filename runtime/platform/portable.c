@@ -53,6 +53,14 @@ static bool wait_locked(fkli_parker *parker, fkl_time deadline)
 #endif
 }
 
+static bool sleep_while_parked(fkli_parker *parker, fkl_time deadline)
+{
+    bool in_time = true;
+    while (in_time && fkli_load_relaxed_u32(&parker->state) == PARKED)
+        in_time = wait_locked(parker, deadline);
+    return in_time;
+}
+
 // Memory order: the exchanges to EMPTY acquire; their partner is the release half of the exchange
 // in fkli_unpark(). No wake is lost: PARKED is set under the mutex, and a waker that finds it takes
 // the mutex before it signals, so it cannot signal between the check and the wait.
@@ -67,8 +75,11 @@ fkli_park_result fkli_park(fkli_parker *parker, fkl_time deadline)
     uint32_t expected = EMPTY;
     bool in_time = true;
     if (fkli_cas_acquire_u32(&parker->state, &expected, PARKED)) {
-        while (in_time && fkli_load_relaxed_u32(&parker->state) == PARKED)
-            in_time = wait_locked(parker, deadline);
+        fkli_park_result result;
+        if (fkli_park_is_faulty(deadline, &result))
+            in_time = result != FKLI_PARK_TIMEOUT;
+        else
+            in_time = sleep_while_parked(parker, deadline);
     }
     bool woken = fkli_exchange_acquire_u32(&parker->state, EMPTY) == NOTIFIED;
     pthread_mutex_unlock(&parker->mutex);

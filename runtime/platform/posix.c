@@ -28,13 +28,21 @@ fkl_time fkli_clock_now(void)
 
 // Faults.
 
-static fkli_atomic_u32 starts_before_fault;
-static fkli_atomic_u32 starts_to_fail;
+typedef struct fault {
+    fkli_atomic_u32 before; // what goes well first
+    fkli_atomic_u32 count;  // faults to come
+} fault;
 
-void fkli_fault_thread_start(uint32_t after, uint32_t count)
+static fault start_fault;
+static fault park_fault;
+static fkli_atomic_u32 park_fault_result; // fkli_park_result
+
+static uint32_t set_fault(fault *which, uint32_t after, uint32_t count)
 {
-    fkli_store_relaxed_u32(&starts_before_fault, after);
-    fkli_store_release_u32(&starts_to_fail, count);
+    uint32_t left = fkli_exchange_acquire_u32(&which->count, 0);
+    fkli_store_relaxed_u32(&which->before, after);
+    fkli_store_release_u32(&which->count, count); // pairs with the acquire in is_due()
+    return left;
 }
 
 // Takes one from a counter that stops at 0. Relaxed: the counters order nothing else.
@@ -48,12 +56,34 @@ static bool count_down(fkli_atomic_u32 *counter)
     return false;
 }
 
-static bool start_shall_fail(void)
+static bool is_due(fault *which)
 {
-    // The acquire pairs with the release in fkli_fault_thread_start().
-    if (fkli_load_acquire_u32(&starts_to_fail) == 0)
+    if (fkli_load_acquire_u32(&which->count) == 0) // pairs with the release in set_fault()
         return false;
-    return !count_down(&starts_before_fault) && count_down(&starts_to_fail);
+    return !count_down(&which->before) && count_down(&which->count);
+}
+
+uint32_t fkli_fault_thread_start(uint32_t after, uint32_t count)
+{
+    return set_fault(&start_fault, after, count);
+}
+
+uint32_t fkli_fault_park(fkli_park_result result, uint32_t after, uint32_t count)
+{
+    uint32_t left = set_fault(&park_fault, 0, 0);
+    fkli_store_relaxed_u32(&park_fault_result, result); // released by what follows
+    set_fault(&park_fault, after, count);
+    return left;
+}
+
+bool fkli_park_is_faulty(fkl_time deadline, fkli_park_result *result)
+{
+    if (fkli_load_acquire_u32(&park_fault.count) == 0)
+        return false;
+    *result = (fkli_park_result)fkli_load_relaxed_u32(&park_fault_result);
+    if (*result == FKLI_PARK_TIMEOUT && deadline == FKL_FOREVER)
+        return false;
+    return is_due(&park_fault);
 }
 
 // Threads.
@@ -105,7 +135,7 @@ static size_t usable_stack_size(size_t size)
 fkl_err fkli_thread_start(fkli_start *start, size_t stack_size)
 {
     FKLI_SCHED_POINT();
-    if (start_shall_fail())
+    if (is_due(&start_fault))
         return FKL_ETHREAD;
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes))

@@ -253,6 +253,35 @@ Test(platform, injected_faults_hit_the_starts_they_are_for)
     assert_eventually(atomic_load(&started.run));
 }
 
+Test(platform, injected_faults_end_the_sleeps_they_are_for, .timeout = 60)
+{
+    fkli_parker parker;
+    fkli_parker_init(&parker);
+    fkli_fault_park(FKLI_PARK_WOKEN, 1, 1);
+    cr_assert_eq(fkli_park(&parker, fkl_after_ms(1)), FKLI_PARK_TIMEOUT);
+    cr_assert_eq(fkli_park(&parker, FKL_FOREVER), FKLI_PARK_WOKEN);
+    cr_assert_eq(fkli_fault_park(FKLI_PARK_TIMEOUT, 0, 1), 0);
+    cr_assert_eq(fkli_park(&parker, SOON), FKLI_PARK_TIMEOUT);
+    fkli_fault_park(FKLI_PARK_SIGNAL, 0, 2);
+    fkli_park_result signalled = FKLI_HAVE_FUTEX ? FKLI_PARK_SIGNAL : FKLI_PARK_WOKEN;
+    cr_assert_eq(fkli_park(&parker, FKL_FOREVER), signalled);
+    cr_assert_eq(fkli_fault_park(FKLI_PARK_WOKEN, 0, 0), 1);
+    cr_assert_eq(fkli_park(&parker, fkl_after_ms(1)), FKLI_PARK_TIMEOUT);
+    fkli_parker_fini(&parker);
+}
+
+// A token that is there when the sleep would begin is found by the sleep that ends at once, too.
+Test(platform, an_injected_fault_loses_no_token, .timeout = 60)
+{
+    fkli_parker parker;
+    fkli_parker_init(&parker);
+    fkli_fault_park(FKLI_PARK_TIMEOUT, 0, 1);
+    fkli_unpark(&parker);
+    cr_assert_eq(fkli_park(&parker, SOON), FKLI_PARK_WOKEN);
+    cr_assert_eq(fkli_fault_park(FKLI_PARK_WOKEN, 0, 0), 1, "it did not have to sleep");
+    fkli_parker_fini(&parker);
+}
+
 // ---- pipes
 
 Test(platform, a_pipe_is_readable_when_its_other_end_is_closed)

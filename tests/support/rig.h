@@ -62,7 +62,8 @@ typedef struct rig_memory {
     atomic_long bytes;    // live, as asked for
     atomic_long calls;    // allocate and resize, including the failed one
     atomic_long fail_at;  // the call that fails, counted from 1; 0 for none
-    atomic_bool fail_on;  // and every later one too
+    atomic_bool fail_on;  // and every later one too,
+    atomic_long fail_to;  // up to this one, 0 for no end
     atomic_long mistakes; // sizes that did not match
 } rig_memory;
 
@@ -75,7 +76,9 @@ static inline bool rig_refuses(rig_memory *memory)
 {
     long call = atomic_fetch_add(&memory->calls, 1) + 1;
     long fail_at = atomic_load(&memory->fail_at);
-    return fail_at && (call == fail_at || (call > fail_at && atomic_load(&memory->fail_on)));
+    long fail_to = atomic_load(&memory->fail_to);
+    bool later = call > fail_at && atomic_load(&memory->fail_on) && (!fail_to || call <= fail_to);
+    return fail_at && (call == fail_at || later);
 }
 
 static inline void *rig_allocate(size_t size, void *ctx)
