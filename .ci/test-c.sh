@@ -132,5 +132,6 @@ if [[ $variant != sim ]]; then
     unit_tests
     stress_programs
     examples
+    benchmarks thread,pooled
 fi
 end_suite
