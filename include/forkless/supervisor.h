@@ -186,7 +186,8 @@ typedef struct fkl_child_info {
 } fkl_child_info;
 
 // Writes up to `capacity` rows about the children whose numbers are above `after`, in their order,
-// and how many there were to `count`. For large numbers of children read page by page.
+// and how many there were to `count`. For large numbers of children read page by page. A snapshot:
+// a child that has just begun to run may still be shown as WAITING.
 // Threads: any. Blocks: never (a short lock). Errors: FKL_ETYPE.
 FKL_API FKL_MUST_CHECK fkl_err fkl_supervisor_children(const fkl_actor *supervisor, fkl_child after,
                                                        fkl_child_info *rows, size_t capacity,
