@@ -15,7 +15,7 @@
 
 enum {
     FKLI_BLOCK_SIZE = 152,     // bytes
-    FKLI_MAGAZINE_BLOCKS = 64, // each of the two piles of a magazine
+    FKLI_MAGAZINE_BLOCKS = 32, // each of the two piles of a magazine
     FKLI_DEPOT_BLOCKS = 65536  // about so many a depot keeps
 };
 
