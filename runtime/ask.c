@@ -173,8 +173,8 @@ static void let_go(fkl_msg *request)
     fkl_actor_release(holder);
 }
 
-// The dead hold nothing.
-static void hold(fkl_msg *request, fkl_actor *actor)
+// False: the actor's exit is published.
+static bool hold(fkl_msg *request, fkl_actor *actor)
 {
     fkli_ask *ask = fkli_ask_of(request);
     fkli_lock_take(&actor->lock);
@@ -189,6 +189,7 @@ static void hold(fkl_msg *request, fkl_actor *actor)
         actor->asks = ask;
     }
     fkli_lock_give(&actor->lock);
+    return lives;
 }
 
 // With a reference; it is there because an ask in the list has a request.
@@ -204,14 +205,19 @@ static fkli_ask *take_held(fkl_actor *actor)
     return ask;
 }
 
+// The record is read where it is, so nothing has to be allocated.
+static void fail_with(fkli_ask *ask, fkl_actor *ended)
+{
+    if (!conclude(ask, end_of(fkl_actor_retain(ended)), NULL))
+        fkl_actor_release(ended);
+}
+
 // Nothing is added any more: hold() looks at `exited` under the same lock.
 void fkli_asks_settle(fkl_actor *actor)
 {
     fkli_ask *ask;
     while ((ask = take_held(actor))) {
-        // The record is read where it is, so nothing has to be allocated.
-        if (!conclude(ask, end_of(fkl_actor_retain(actor)), NULL))
-            fkl_actor_release(actor);
+        fail_with(ask, actor);
         fkli_ask_release(ask);
     }
 }
@@ -231,7 +237,10 @@ void fkli_ask_pick_up(fkl_msg *request, fkl_actor *actor)
     fkli_ask *ask = fkli_ask_of(request);
     if (!actor)
         return;
-    hold(request, actor);
+    if (!hold(request, actor)) {
+        fail_with(ask, actor); // its thread goes on, but nobody counts on it any more
+        return;
+    }
     // Who picks it up is not waiting, so that no circle can close.
     if (ask->may_circle)
         fkli_circle_set_target(ask, fkli_circle_leave_target(ask), actor);

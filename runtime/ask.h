@@ -65,7 +65,7 @@ void fkli_asks_settle(fkl_actor *actor);
 
 // A request changes hands. It leaves whoever is to answer it; nobody is, then.
 void fkli_ask_put_down(fkl_msg *request);
-// Now `actor` is; NULL: still nobody.
+// Now `actor` is, whose thread has it; NULL: still nobody.
 void fkli_ask_pick_up(fkl_msg *request, fkl_actor *actor);
 
 // The same around a push that hands it over: before it, and after it with what it returned.

@@ -4,6 +4,8 @@
 // what is left of an asker that ends.
 #include "support/ask_rig.h"
 
+#include "registry.h"
+
 enum { MANY = 10000 };
 
 // An asker that starts asks as it is told, and notes what arrives.
@@ -255,6 +257,7 @@ Test(answer, comes_once_however_many_there_are, .timeout = 60)
         rig_join(spawn_asker(&set));
         cr_assert_eq(set.asker->results[FKL_OK], MANY);
         cr_assert_eq(set.asker->outcomes, MANY);
+        cr_assert_eq(fkli_timers_len(set.runtime->timers), 0, "nothing is timed any more");
     }
 }
 
@@ -382,10 +385,9 @@ static void refuse(fkl_actor_id to, setting *set, fkl_err expected)
 {
     set->asker->to = to;
     set->asker->tag = DO_ANSWER;
-    set->asker->expected = 0;
     fkl_actor *actor = spawn_asker(set);
     assert_eventually(atomic_load(&set->asker->started.arrived) == 1);
-    fkl_actor_stop(actor);
+    fkl_actor_drain(actor); // ends it, as it waits for no answer
     rig_join(actor);
     assert_err(set->asker->last_err, expected);
     cr_assert_eq(set->asker->outcomes, 0);

@@ -432,6 +432,30 @@ Test(ask, who_takes_it_from_a_channel_answers_for_it, .timeout = 60)
     }
 }
 
+static void act_take_after_its_end(fkl_actor *self, void *arg)
+{
+    fkl_actor_exit_now(self, 12);
+    act_take(self, arg);
+}
+
+Test(ask, nobody_counts_on_one_whose_exit_is_out, .timeout = 60)
+{
+    setting set;
+    begin(&set, 0);
+    struct taker taker = {0};
+    assert_ok(fkl_channel_create(set.runtime, 1, &set.server.channel));
+    taker.channel = set.server.channel;
+    fkl_actor *orphan = rig_spawn(set.runtime, act_take_after_its_end, &taker);
+    ask_question question = {.tag = DO_CHANNEL};
+    ask(&set, &question);
+    check_down(&question, orphan, 12);
+    fkl_actor_stop(orphan);
+    rig_join(orphan);
+    fkl_msg_destroy(taker.taken);
+    fkl_channel_release(set.server.channel);
+    end(&set);
+}
+
 // ---- refused
 
 static void expect_refusal(fkl_runtime *runtime, fkl_actor_id to, fkl_err expected)

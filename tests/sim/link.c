@@ -133,3 +133,39 @@ SIM_SCENARIO(a_signal_is_one_message_or_none_after_an_unlink)
     sim_join_actor(target);
     sim_end_runtime(world.runtime);
 }
+
+// The parent is killed while it spawns.
+struct family {
+    fkl_runtime *runtime;
+    fkl_actor *child;
+};
+
+static void spawn_linked(fkl_actor *self, void *arg)
+{
+    struct family *family = arg;
+    fkl_spawn_options options = {.link = true};
+    fkl_err err = fkl_spawn(family->runtime, &options, idle, NULL, &family->child);
+    SIM_CHECK(!err || err == FKL_ESTOPPED || err == FKL_ENOMEM || err == FKL_ETHREAD, "%s",
+              fkl_err_name(err));
+    if (!err)
+        idle(self, NULL);
+}
+
+// The child idles for ever unless the link ends it.
+SIM_SCENARIO(a_child_spawned_linked_never_outlives_its_parent,
+             .faults = SIM_FAIL_THREADS | SIM_FAIL_MEMORY)
+{
+    struct family family = {.runtime = sim_runtime()};
+    sim_task killer;
+    fkl_actor *parent = sim_spawn(family.runtime, "parent", spawn_linked, &family);
+    fkl_actor_id id = fkl_actor_get_id(parent);
+    sim_settle();
+    sim_start(&killer, "killer", kill, parent);
+    sim_join(&killer);
+    fkl_exit ended = sim_join_actor(parent);
+    if (family.child) {
+        fkl_exit record = sim_join_actor(family.child);
+        SIM_CHECK(record.origin == id && record.code == ended.code, "%d", record.code);
+    }
+    sim_end_runtime(family.runtime);
+}
