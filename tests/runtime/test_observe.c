@@ -13,12 +13,16 @@
 typedef struct text {
     char *bytes;
     size_t len;
+    size_t capacity;
 } text;
 
 static void append(const char *bytes, size_t len, void *ctx)
 {
     text *to = ctx;
-    to->bytes = realloc(to->bytes, to->len + len + 1);
+    if (to->len + len + 1 > to->capacity) {
+        to->capacity = 2 * (to->len + len + 1);
+        to->bytes = realloc(to->bytes, to->capacity);
+    }
     memcpy(to->bytes + to->len, bytes, len);
     to->len += len;
     to->bytes[to->len] = '\0';
@@ -152,7 +156,7 @@ static fkl_actor_stats stats_of_pooled(bool measured, char **trace)
     cr_assert_eq(stats.handled, 10);
     fkl_actor_release(actor);
     assert_ok(fkl_runtime_shutdown(runtime, SOON));
-    text out = {NULL, 0};
+    text out = {0};
     if (trace) {
         assert_ok(fkl_trace_write(runtime, append, &out));
         *trace = out.bytes;
@@ -220,7 +224,7 @@ Test(observe, the_table_names_every_actor_and_what_it_does)
     fkl_actor *server = spawn_named(runtime, "server", act_serve, NULL);
     fkl_actor *sleeper = spawn_named(runtime, "sleeper", act_idle, NULL);
     assert_eventually(rig_waits_in(server, "receive") && rig_waits_in(sleeper, "sleep"));
-    text out = {NULL, 0};
+    text out = {0};
     assert_ok(fkl_runtime_dump(runtime, 0, append, &out));
     cr_assert_not_null(strstr(out.bytes, "server                   receive"), "%s", out.bytes);
     cr_assert_not_null(strstr(out.bytes, "sleeper                  sleep"), "%s", out.bytes);
@@ -244,7 +248,7 @@ Test(observe, a_table_for_which_there_is_no_memory_is_an_error)
     fkl_runtime_config config = {.allocator = rig_allocator(&memory)};
     fkl_runtime *runtime;
     assert_ok(fkl_runtime_create(&config, &runtime));
-    text out = {NULL, 0};
+    text out = {0};
     atomic_store(&memory.fail_at, atomic_load(&memory.calls) + 1);
     assert_err(fkl_runtime_dump(runtime, 0, append, &out), FKL_ENOMEM);
     cr_assert_null(out.bytes);
@@ -346,7 +350,7 @@ static char *trace_of_two(fkl_runtime *runtime)
     fkl_err err = FKL_EEMPTY;
     rig_join(spawn_named(runtime, "parent", receive_from_child, &err));
     assert_ok(err);
-    text out = {NULL, 0};
+    text out = {0};
     assert_ok(fkl_trace_write(runtime, append, &out));
     return out.bytes;
 }

@@ -16,12 +16,16 @@
 typedef struct text {
     char *bytes;
     size_t len;
+    size_t capacity;
 } text;
 
 static void append(const char *bytes, size_t len, void *ctx)
 {
     text *to = ctx;
-    to->bytes = realloc(to->bytes, to->len + len + 1);
+    if (to->len + len + 1 > to->capacity) {
+        to->capacity = 2 * (to->len + len + 1);
+        to->bytes = realloc(to->bytes, to->capacity);
+    }
     memcpy(to->bytes + to->len, bytes, len);
     to->len += len;
     to->bytes[to->len] = '\0';
@@ -128,7 +132,7 @@ TestSuite(trace, .init = set_up, .fini = tear_down);
 
 static char *written(void)
 {
-    text out = {NULL, 0};
+    text out = {0};
     assert_ok(fkli_trace_write(&tracer, append, &out));
     cr_assert(is_json(out.bytes), "this is not JSON: %s", out.bytes);
     return out.bytes;
@@ -233,7 +237,7 @@ Test(trace, without_memory_stays_off)
     }
     assert_ok(fkli_trace_start(&tracer, 100));
     add(FKLI_TRACE_SPAWN, 1, 0, "kept");
-    text out = {NULL, 0};
+    text out = {0};
     fail_call(1);
     assert_err(fkli_trace_write(&tracer, append, &out), FKL_ENOMEM);
     fail_call(0);
