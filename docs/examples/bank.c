@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ACCOUNTS = 8, TELLERS = 4, TRANSFERS = 500, START = 1000, PATIENCE = 40, SUSPECT = 3 };
 
@@ -166,7 +167,10 @@ static int64_t read_last_balance(const fkl_exit *record)
     check(fkl_failure_read(record->error, record->error_len, &failure), "reading a failure");
     printf("an account failed: %.*s, %.*s\n", (int)failure.type.len, failure.type.data,
            (int)failure.message.len, failure.message.data);
-    return *(const int64_t *)failure.payload;
+    int64_t balance;
+    check(failure.payload_len == sizeof balance ? FKL_OK : FKL_ECORRUPT, "reading a balance");
+    memcpy(&balance, failure.payload, sizeof balance); // it may lie at any address
+    return balance;
 }
 
 static void audit(fkl_actor *self, void *arg)

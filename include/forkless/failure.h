@@ -39,7 +39,7 @@ typedef struct fkl_failure_view {
     fkl_text type;
     fkl_text message;
     fkl_text trace;
-    const void *payload; // NULL where there is none
+    const void *payload; // NULL where there is none; aligned for bytes only
     size_t payload_len;
 } fkl_failure_view;
 
