@@ -44,12 +44,13 @@ static fkli_task_result run(fkli_task *task, void *ctx)
     job->sum += 7;
     int some = atomic_exchange_explicit(&job->posted, 0, memory_order_relaxed);
     job->taken += some;
-    atomic_fetch_add(&taken, some);
     uint32_t dice = stress_below(&job->random, 64);
-    for (; job->forwards > 0 && dice < 40; dice += 20) {
+    for (; some > 0 && job->forwards > 0 && dice < 40; dice += 20) {
         job->forwards--;
         post(&jobs[stress_below(&job->random, TASKS)]);
     }
+    // After what it has led to: so once all is taken, nothing more is to come.
+    atomic_fetch_add(&taken, some);
     if (dice == 63) {
         stress_jitter(&job->random);
     }
