@@ -134,19 +134,13 @@ static void unlink_locked(fkl_runtime *runtime, fkl_actor *actor)
         runtime->actors = actor->next;
 }
 
-static void retire_counters_locked(fkl_runtime *runtime, const fkl_actor *actor)
+void fkli_actor_add_counters(const fkl_actor *actor, fkl_counters *total)
 {
     const fkli_mailbox *mailbox = &actor->mailbox;
-    runtime->retired.sent += fkli_load_relaxed_u64(&mailbox->sent);
-    runtime->retired.handled += fkli_load_relaxed_u64(&mailbox->handled);
-    runtime->retired.dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
-    runtime->retired.dropped += fkli_load_relaxed_u64(&mailbox->dropped);
-}
-
-static fkl_actor_id spawner_id(void)
-{
-    const fkl_actor *self = fkl_self();
-    return self ? self->id : FKL_NOBODY;
+    total->sent += fkli_load_relaxed_u64(&mailbox->sent);
+    total->handled += fkli_load_relaxed_u64(&mailbox->handled);
+    total->dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
+    total->dropped += fkli_load_relaxed_u64(&mailbox->dropped);
 }
 
 static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
@@ -184,7 +178,7 @@ fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, const fkl_spaw
     }
     if (named)
         fkli_name_confirm(actor);
-    fkli_actor_trace(actor, FKLI_TRACE_SPAWN, spawner_id(), 0, NULL);
+    fkli_actor_trace(actor, FKLI_TRACE_SPAWN, fkli_self_id(), 0, NULL);
     return FKL_OK;
 }
 
@@ -217,7 +211,7 @@ void fkl_actor_release(fkl_actor *actor)
     fkl_runtime *runtime = actor->runtime;
     fkli_lock_take(&runtime->lock);
     unlink_locked(runtime, actor);
-    retire_counters_locked(runtime, actor);
+    fkli_actor_add_counters(actor, &runtime->retired);
     fkli_registry_remove_locked(runtime, actor->slot, actor->id);
     fkli_lock_give(&runtime->lock);
     fkli_actor_destroy(actor);

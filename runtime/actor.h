@@ -121,6 +121,13 @@ static inline fkl_actor *fkli_actor_own_of(const fkli_thread *thread)
 
 fkl_actor *fkli_actor_own(void);
 
+// The id of fkl_self(), FKL_NOBODY outside of actors.
+static inline fkl_actor_id fkli_self_id(void)
+{
+    const fkl_actor *self = fkl_self();
+    return self ? self->id : FKL_NOBODY;
+}
+
 // Makes an actor look again: at its mailbox, after a push that said so, and at its scope. Threads:
 // any that has a reference; also under locks, for it takes none that others hold for long.
 static inline void fkli_actor_wake(fkl_actor *actor)
@@ -168,6 +175,15 @@ static inline void fkli_actor_trace(const fkl_actor *actor, fkli_trace_kind kind
     if (fkli_trace_on(&actor->runtime->tracer))
         fkli_actor_trace_slow(actor, kind, other, number, what);
 }
+
+// Whether its exit is published while its code still runs.
+static inline bool fkli_actor_is_orphan(const fkl_actor *actor)
+{
+    return fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->ended);
+}
+
+// Adds what its mailbox has counted to a runtime's totals. Threads: any, as below.
+void fkli_actor_add_counters(const fkl_actor *actor, fkl_counters *total);
 
 // What it does now, for fkl_runtime_running(): a static text. Threads: any, as above.
 const char *fkli_actor_where(const fkl_actor *actor);

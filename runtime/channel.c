@@ -102,8 +102,7 @@ static fkl_err push(fkl_channel *channel, fkl_msg *msg)
     bool request = is_request(msg);
     if (request)
         fkli_ask_put_down(msg);
-    fkl_actor *self = fkl_self();
-    msg->sender = self ? fkl_actor_get_id(self) : FKL_NOBODY;
+    msg->sender = fkli_self_id();
     switch (fkli_inbox_push(&channel->inbox, msg)) {
     case FKLI_PUSHED:
         return FKL_OK;

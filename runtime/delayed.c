@@ -186,8 +186,7 @@ static fkl_err send_later(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, f
     delayed *item = fkli_alloc(&runtime->allocator, sizeof *item);
     if (!item)
         return FKL_ENOMEM;
-    fkl_actor *self = fkl_self();
-    msg->sender = self ? self->id : FKL_NOBODY;
+    msg->sender = fkli_self_id();
     *item = (delayed){
         .runtime = runtime, .to = to, .msg = msg, .period = period, .next = first < 0 ? 0 : first};
     fkli_timer_init(&item->timer, fire);

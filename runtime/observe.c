@@ -29,7 +29,7 @@ static void describe(const fkl_actor *actor, fkl_time now, fkl_actor_stats *out)
     memset(out, 0, sizeof *out);
     out->id = actor->id;
     memcpy(out->name, actor->name, strnlen(actor->name, sizeof out->name - 1));
-    out->orphan = fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->ended);
+    out->orphan = fkli_actor_is_orphan(actor);
     out->state = fkli_actor_where(actor);
     out->mailbox_len = fkli_mailbox_len(mailbox);
     out->mailbox_peak = fkli_mailbox_peak(mailbox);

@@ -206,24 +206,15 @@ void fkl_runtime_running(fkl_runtime *runtime, fkl_running *rows, size_t capacit
     *count = found;
 }
 
-static void add_actor(const fkl_actor *actor, fkl_counters *total)
-{
-    const fkli_mailbox *mailbox = &actor->mailbox;
-    total->sent += fkli_load_relaxed_u64(&mailbox->sent);
-    total->handled += fkli_load_relaxed_u64(&mailbox->handled);
-    total->dead_lettered += fkli_load_relaxed_u64(&mailbox->refused);
-    total->dropped += fkli_load_relaxed_u64(&mailbox->dropped);
-    if (fkli_event_is_set(&actor->exited) && !fkli_event_is_set(&actor->ended))
-        ++total->orphans;
-}
-
 void fkl_runtime_counters(const fkl_runtime *runtime, fkl_counters *out)
 {
     fkl_runtime *locked = (fkl_runtime *)(uintptr_t)runtime;
     fkli_lock_take(&locked->lock);
     *out = runtime->retired;
-    for (const fkl_actor *actor = runtime->actors; actor; actor = actor->next)
-        add_actor(actor, out);
+    for (const fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
+        fkli_actor_add_counters(actor, out);
+        out->orphans += fkli_actor_is_orphan(actor);
+    }
     fkli_lock_give(&locked->lock);
     uint64_t unknown = fkli_load_relaxed_u64(&runtime->unknown);
     uint64_t late = fkli_load_relaxed_u64(&runtime->late);

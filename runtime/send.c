@@ -187,8 +187,7 @@ fkl_err fkli_actor_to(fkl_runtime *runtime, fkl_actor_id to, fkl_msg *msg, fkl_a
     *out = fkli_registry_find(runtime, to);
     if (*out)
         return FKL_OK;
-    const fkl_actor *self = fkl_self();
-    msg->sender = self ? self->id : FKL_NOBODY;
+    msg->sender = fkli_self_id();
     return refuse_unknown(runtime, to, msg);
 }
 
