@@ -187,12 +187,8 @@ void fkli_actor_count_out(fkl_runtime *runtime, bool was_started)
     fkli_lock_take(&runtime->lock);
     if (!was_started)
         --runtime->retired.spawned;
-    if (--runtime->threads == 0) {
-        // Woken under the lock, because the runtime may be gone after it.
-        fkli_wakeup wakeup;
-        while ((wakeup = fkli_waitlist_pop_locked(&runtime->idle)))
-            fkli_wake(wakeup);
-    }
+    if (--runtime->threads == 0)
+        fkli_waitlist_wake_all_locked(&runtime->idle); // the runtime may be gone after the lock
     fkli_lock_give(&runtime->lock);
 }
 

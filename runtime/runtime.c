@@ -101,26 +101,13 @@ static bool idle_or_queue(fkl_runtime *runtime, fkli_waiter *waiter)
     return idle;
 }
 
-static bool unqueue(fkl_runtime *runtime, fkli_waiter *waiter)
-{
-    fkli_lock_take(&runtime->lock);
-    fkli_waitlist_remove_locked(&runtime->idle, waiter);
-    bool idle = runtime->threads == 0;
-    fkli_lock_give(&runtime->lock);
-    return idle;
-}
-
 static fkl_err await_idle(fkl_runtime *runtime, fkl_time deadline)
 {
     fkli_waiter waiter;
     fkli_waiter_init(&waiter, fkli_thread_current());
     if (idle_or_queue(runtime, &waiter))
         return FKL_OK;
-    fkl_err err = fkli_await(&waiter, deadline, "shutdown");
-    if (unqueue(runtime, &waiter) && err != FKL_EINTR)
-        err = FKL_OK;
-    fkli_waiter_fini(&waiter);
-    return err;
+    return fkli_waitlist_await(&runtime->idle, &runtime->lock, &waiter, deadline, "shutdown");
 }
 
 // Names whom a shutdown that gives up has waited for.

@@ -19,13 +19,10 @@ static void end_worker(fkli_worker *worker)
     if (scheduler->config.end)
         scheduler->config.end(scheduler->config.ctx);
     fkli_thread_disown(&worker->thread);
-    // Who sees that nobody is alive may free everything, so the waiters are woken under the lock.
+    // Who sees that nobody is alive may free everything.
     fkli_lock_take(&scheduler->lock);
-    fkli_wakeup wakeup;
-    if (--scheduler->alive == 0) {
-        while ((wakeup = fkli_waitlist_pop_locked(&scheduler->waiters)))
-            fkli_wake(wakeup);
-    }
+    if (--scheduler->alive == 0)
+        fkli_waitlist_wake_all_locked(&scheduler->waiters);
     fkli_lock_give(&scheduler->lock);
 }
 
@@ -174,15 +171,6 @@ static bool stopped_or_queue(fkli_scheduler *scheduler, fkli_waiter *waiter)
     return stopped;
 }
 
-static bool unqueue(fkli_scheduler *scheduler, fkli_waiter *waiter)
-{
-    fkli_lock_take(&scheduler->lock);
-    fkli_waitlist_remove_locked(&scheduler->waiters, waiter);
-    bool stopped = scheduler->alive == 0;
-    fkli_lock_give(&scheduler->lock);
-    return stopped;
-}
-
 fkl_err fkli_scheduler_stop(fkli_scheduler *scheduler, fkl_time deadline)
 {
     fkli_waiter waiter;
@@ -195,11 +183,8 @@ fkl_err fkli_scheduler_stop(fkli_scheduler *scheduler, fkl_time deadline)
     uint32_t count = fkli_scheduler_count(scheduler);
     for (uint32_t i = 0; i < count; ++i)
         fkli_unpark(&scheduler->workers[i].thread.parker);
-    fkl_err err = fkli_await(&waiter, deadline, "shutdown");
-    if (unqueue(scheduler, &waiter) && err != FKL_EINTR)
-        err = FKL_OK;
-    fkli_waiter_fini(&waiter);
-    return err;
+    return fkli_waitlist_await(&scheduler->waiters, &scheduler->lock, &waiter, deadline,
+                               "shutdown");
 }
 
 bool fkli_scheduler_is_stopped(fkli_scheduler *scheduler)

@@ -240,8 +240,8 @@ static void give_back_all(fkli_timers *timers)
     }
 }
 
-// Also runs when a release function of the user's ended the thread. Waiters are woken under the
-// lock, because who sees `ended` may free everything.
+// Also runs when a release function of the user's ended the thread. Who sees `ended` may free
+// everything.
 static void end_thread(void *arg)
 {
     fkli_timers *timers = arg;
@@ -249,9 +249,7 @@ static void end_thread(void *arg)
     fkli_thread_disown(&timers->thread);
     fkli_lock_take(&timers->lock);
     timers->ended = true;
-    fkli_wakeup wakeup;
-    while ((wakeup = fkli_waitlist_pop_locked(&timers->waiters)))
-        fkli_wake(wakeup);
+    fkli_waitlist_wake_all_locked(&timers->waiters);
     fkli_lock_give(&timers->lock);
 }
 
@@ -324,15 +322,6 @@ static bool close_and_queue(fkli_timers *timers, fkli_waiter *waiter)
     return stopped;
 }
 
-static bool unqueue(fkli_timers *timers, fkli_waiter *waiter)
-{
-    fkli_lock_take(&timers->lock);
-    fkli_waitlist_remove_locked(&timers->waiters, waiter);
-    bool ended = timers->ended;
-    fkli_lock_give(&timers->lock);
-    return ended;
-}
-
 fkl_err fkli_timers_stop(fkli_timers *timers, fkl_time deadline)
 {
     fkli_waiter waiter;
@@ -341,11 +330,7 @@ fkl_err fkli_timers_stop(fkli_timers *timers, fkl_time deadline)
         return FKL_OK;
     // The thread cannot be freed meanwhile: only who has stopped the timers may destroy them.
     fkli_unpark(&timers->thread.parker);
-    fkl_err err = fkli_await(&waiter, deadline, "shutdown");
-    if (unqueue(timers, &waiter) && err != FKL_EINTR)
-        err = FKL_OK;
-    fkli_waiter_fini(&waiter);
-    return err;
+    return fkli_waitlist_await(&timers->waiters, &timers->lock, &waiter, deadline, "shutdown");
 }
 
 bool fkli_timers_is_current(const fkli_timers *timers)

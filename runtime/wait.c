@@ -341,6 +341,26 @@ void fkli_waiter_fini(fkli_waiter *waiter)
         see_pins_off(waiter->thread);
 }
 
+void fkli_waitlist_wake_all_locked(fkli_waitlist *list)
+{
+    fkli_wakeup wakeup;
+    while ((wakeup = fkli_waitlist_pop_locked(list)))
+        fkli_wake(wakeup);
+}
+
+fkl_err fkli_waitlist_await(fkli_waitlist *list, fkli_lock *lock, fkli_waiter *waiter,
+                            fkl_time deadline, const char *where)
+{
+    fkl_err err = fkli_await(waiter, deadline, where);
+    fkli_lock_take(lock);
+    bool popped = !fkli_waitlist_remove_locked(list, waiter);
+    fkli_lock_give(lock);
+    if (popped && err != FKL_EINTR)
+        err = FKL_OK;
+    fkli_waiter_fini(waiter);
+    return err;
+}
+
 // Event.
 
 void fkli_event_init(fkli_event *event)

@@ -148,6 +148,16 @@ static inline bool fkli_waiter_is_popped(const fkli_waiter *waiter)
 // FKL_ESTOPPED, FKL_EINTR, FKL_EPOOLED. The caller removes the waiter.
 FKL_MUST_CHECK fkl_err fkli_await(fkli_waiter *waiter, fkl_time deadline, const char *where);
 
+// For lists whose waiters are all popped at once, for good, by what may be followed by the end of
+// the list's owner: so they are woken under its lock.
+void fkli_waitlist_wake_all_locked(fkli_waitlist *list);
+// Sleeps until `waiter`, which was appended to such a list, has been popped; takes it out otherwise
+// and finishes it. `lock` guards the list. A waiter that was popped after a stop or the deadline
+// had ended its wait has FKL_OK; an interrupt is reported. Errors: those of fkli_await().
+FKL_MUST_CHECK fkl_err fkli_waitlist_await(fkli_waitlist *list, fkli_lock *lock,
+                                           fkli_waiter *waiter, fkl_time deadline,
+                                           const char *where);
+
 // Event: set once, then all waits for it end.
 
 typedef struct fkli_event {

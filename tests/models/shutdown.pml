@@ -6,7 +6,8 @@
 //   runtime/actor.c     fkli_spawn, enlist, finish, fkli_actor_count_out, fkl_actor_release
 //   runtime/runtime.c   fkl_runtime_shutdown (stop_all, await_idle), fkl_runtime_destroy
 //   runtime/registry.c  the references to the runtime
-//   runtime/wait.c      the list of waiters, fkli_await. A park waits for the token and takes it.
+//   runtime/wait.c      the list of waiters, fkli_await, fkli_waitlist_await. A park waits for the
+//                       token and takes it.
 //
 // Proves: a shutdown never hangs, and when it succeeds no thread of the runtime runs; a destroy
 // while one runs frees nothing; the runtime and each actor are freed once, when the last reference
@@ -239,7 +240,7 @@ inline await_idle(me, result)
             :: d_step { timeouts > 0 -> timeouts--; result = TIMED_OUT }
             fi
         od;
-        take_lock(); // unqueue()
+        take_lock(); // fkli_waitlist_await()
         d_step {
             touch();
             if
@@ -248,7 +249,7 @@ inline await_idle(me, result)
             :: else
             fi;
             if
-            :: threads == 0 -> result = OK
+            :: popped[me] -> result = OK
             :: else
             fi
         };
