@@ -7,9 +7,9 @@
 
 #include "actor.h"
 #include "circle.h"
+#include "writer.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,30 +77,15 @@ void fkl_runtime_snapshot(fkl_runtime *runtime, fkl_actor_stats *rows, size_t ca
 
 // The table.
 
-typedef struct output {
-    void (*write)(const char *text, size_t len, void *ctx);
-    void *ctx;
-} output;
-
-__attribute__((format(printf, 2, 3))) static void print(const output *out, const char *format, ...)
+static void print_row(const fkli_writer *out, const fkl_actor_stats *row)
 {
-    char text[256];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (len > 0)
-        out->write(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, out->ctx);
-}
-
-static void print_row(const output *out, const fkl_actor_stats *row)
-{
-    print(out, "%12" PRIx64 "  %-24.24s %-18s %8" PRIu64 " %8" PRIu64 " %10" PRIu64 " %9.3f %9.3f",
-          row->id, row->name, row->state, row->mailbox_len, row->mailbox_peak, row->handled,
-          (double)row->running / 1e9, (double)row->waiting / 1e9);
+    fkli_print(out,
+               "%12" PRIx64 "  %-24.24s %-18s %8" PRIu64 " %8" PRIu64 " %10" PRIu64 " %9.3f %9.3f",
+               row->id, row->name, row->state, row->mailbox_len, row->mailbox_peak, row->handled,
+               (double)row->running / 1e9, (double)row->waiting / 1e9);
     if (row->asking)
-        print(out, "  asks %" PRIx64, row->asking);
-    print(out, "%s\n", row->orphan ? "  orphan" : "");
+        fkli_print(out, "  asks %" PRIx64, row->asking);
+    fkli_print(out, "%s\n", row->orphan ? "  orphan" : "");
 }
 
 fkl_err fkl_runtime_dump(fkl_runtime *runtime, size_t limit,
@@ -114,13 +99,13 @@ fkl_err fkl_runtime_dump(fkl_runtime *runtime, size_t limit,
         return FKL_ENOMEM;
     size_t found;
     fkl_runtime_snapshot(runtime, rows, capacity, &found);
-    output out = {write, ctx};
-    print(&out, "%12s  %-24s %-18s %8s %8s %10s %9s %9s\n", "id", "name", "state", "mailbox",
-          "peak", "handled", "run s", "wait s");
+    fkli_writer out = {write, ctx};
+    fkli_print(&out, "%12s  %-24s %-18s %8s %8s %10s %9s %9s\n", "id", "name", "state", "mailbox",
+               "peak", "handled", "run s", "wait s");
     size_t shown = found < capacity ? found : capacity;
     for (size_t i = 0; i < shown; ++i)
         print_row(&out, &rows[i]);
-    print(&out, "%zu actors, %zu not shown\n", found, found - shown);
+    fkli_print(&out, "%zu actors, %zu not shown\n", found, found - shown);
     fkli_free(&runtime->allocator, rows, capacity * sizeof *rows);
     return FKL_OK;
 }

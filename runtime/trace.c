@@ -11,9 +11,9 @@
 #include "trace.h"
 
 #include "memory.h"
+#include "writer.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -93,35 +93,23 @@ void fkli_trace_add(fkli_tracer *tracer, const fkli_trace_event *event)
 // Output.
 
 typedef struct output {
-    void (*write)(const char *text, size_t len, void *ctx);
-    void *ctx;
+    fkli_writer to;
     uint64_t process;
     bool any; // something has been written that a comma must follow
 } output;
 
-__attribute__((format(printf, 2, 3))) static void print(output *out, const char *format, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    if (len > 0)
-        out->write(text, (size_t)len < sizeof text ? (size_t)len : sizeof text - 1, out->ctx);
-}
-
 // A JSON string. Bytes that no text has become question marks.
 static void print_string(output *out, const char *text)
 {
-    print(out, "\"");
+    fkli_print(&out->to, "\"");
     for (; *text; ++text) {
         unsigned char byte = (unsigned char)*text;
         if (byte == '"' || byte == '\\')
-            print(out, "\\%c", byte);
+            fkli_print(&out->to, "\\%c", byte);
         else
-            print(out, "%c", byte < 0x20 || byte >= 0x7f ? '?' : byte);
+            fkli_print(&out->to, "%c", byte < 0x20 || byte >= 0x7f ? '?' : byte);
     }
-    print(out, "\"");
+    fkli_print(&out->to, "\"");
 }
 
 static double microseconds(fkl_time ns)
@@ -131,8 +119,8 @@ static double microseconds(fkl_time ns)
 
 static void begin_event(output *out, const char *phase, const char *name, uint64_t thread)
 {
-    print(out, "%s\n{\"ph\":\"%s\",\"pid\":%" PRIu64 ",\"tid\":%" PRIu64 ",\"name\":",
-          out->any ? "," : "", phase, out->process, thread);
+    fkli_print(&out->to, "%s\n{\"ph\":\"%s\",\"pid\":%" PRIu64 ",\"tid\":%" PRIu64 ",\"name\":",
+               out->any ? "," : "", phase, out->process, thread);
     print_string(out, name);
     out->any = true;
 }
@@ -140,43 +128,44 @@ static void begin_event(output *out, const char *phase, const char *name, uint64
 static void print_thread_name(output *out, const fkli_trace_event *event)
 {
     begin_event(out, "M", "thread_name", event->thread);
-    print(out, ",\"args\":{\"name\":");
+    fkli_print(&out->to, ",\"args\":{\"name\":");
     print_string(out, event->where[0] ? event->where : "thread");
-    print(out, "}}");
+    fkli_print(&out->to, "}}");
 }
 
 static void print_slice(output *out, const fkli_trace_event *event, const char *category)
 {
     const char *name = event->kind == FKLI_TRACE_WAIT ? event->what : event->subject;
     begin_event(out, "X", name && name[0] ? name : "actor", event->thread);
-    print(out, ",\"cat\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"actor\":\"%" PRIx64 "\"",
-          category, microseconds(event->at), microseconds(event->until - event->at), event->actor);
+    fkli_print(
+        &out->to, ",\"cat\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"args\":{\"actor\":\"%" PRIx64 "\"",
+        category, microseconds(event->at), microseconds(event->until - event->at), event->actor);
     if (event->kind == FKLI_TRACE_TURN)
-        print(out, ",\"messages\":%" PRIu64, event->number);
-    print(out, "}}");
+        fkli_print(&out->to, ",\"messages\":%" PRIu64, event->number);
+    fkli_print(&out->to, "}}");
 }
 
 static void print_instant(output *out, const fkli_trace_event *event, const char *name)
 {
     begin_event(out, "i", name, event->thread);
-    print(out,
-          ",\"cat\":\"actor\",\"s\":\"t\",\"ts\":%.3f,\"args\":{\"actor\":\"%" PRIx64
-          "\",\"other\":\"%" PRIx64 "\",\"name\":",
-          microseconds(event->at), event->actor, event->other);
+    fkli_print(&out->to,
+               ",\"cat\":\"actor\",\"s\":\"t\",\"ts\":%.3f,\"args\":{\"actor\":\"%" PRIx64
+               "\",\"other\":\"%" PRIx64 "\",\"name\":",
+               microseconds(event->at), event->actor, event->other);
     print_string(out, event->subject);
     if (event->what) {
-        print(out, ",\"what\":");
+        fkli_print(&out->to, ",\"what\":");
         print_string(out, event->what);
     }
-    print(out, "}}");
+    fkli_print(&out->to, "}}");
 }
 
 // An arrow's end; the viewer joins those of one number.
 static void print_arrow(output *out, const fkli_trace_event *event)
 {
     begin_event(out, event->kind == FKLI_TRACE_SEND ? "s" : "f", "message", event->thread);
-    print(out, ",\"cat\":\"message\",\"bp\":\"e\",\"id\":%" PRIu64 ",\"ts\":%.3f}", event->number,
-          microseconds(event->at));
+    fkli_print(&out->to, ",\"cat\":\"message\",\"bp\":\"e\",\"id\":%" PRIu64 ",\"ts\":%.3f}",
+               event->number, microseconds(event->at));
 }
 
 static void print_event(output *out, const fkli_trace_event *event)
@@ -256,13 +245,13 @@ static fkl_err print_ring(output *out, fkli_tracer *tracer, fkli_trace_ring *rin
 fkl_err fkli_trace_write(fkli_tracer *tracer,
                          void (*write)(const char *text, size_t len, void *ctx), void *ctx)
 {
-    output out = {write, ctx, tracer->process, false};
-    print(&out, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[");
+    output out = {{write, ctx}, tracer->process, false};
+    fkli_print(&out.to, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[");
     begin_event(&out, "M", "process_name", 0);
-    print(&out, ",\"args\":{\"name\":\"forkless runtime %" PRIu64 "\"}}", out.process);
+    fkli_print(&out.to, ",\"args\":{\"name\":\"forkless runtime %" PRIu64 "\"}}", out.process);
     fkl_err err = FKL_OK;
     for (size_t i = 0; i < FKLI_TRACE_RINGS && !err; ++i)
         err = print_ring(&out, tracer, &tracer->rings[i]);
-    print(&out, "\n]}\n");
+    fkli_print(&out.to, "\n]}\n");
     return err;
 }

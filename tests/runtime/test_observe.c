@@ -2,31 +2,12 @@
 //
 // What can be seen of actors: numbers that add up, a table, a trace that names what happened.
 #include "support/rig.h"
+#include "support/text.h"
 
 #include <forkless/observe.h>
 
 #include <stdio.h>
 #include <unistd.h>
-
-// ---- a text that grows
-
-typedef struct text {
-    char *bytes;
-    size_t len;
-    size_t capacity;
-} text;
-
-static void append(const char *bytes, size_t len, void *ctx)
-{
-    text *to = ctx;
-    if (to->len + len + 1 > to->capacity) {
-        to->capacity = 2 * (to->len + len + 1);
-        to->bytes = realloc(to->bytes, to->capacity);
-    }
-    memcpy(to->bytes + to->len, bytes, len);
-    to->len += len;
-    to->bytes[to->len] = '\0';
-}
 
 static fkl_actor *spawn_named(fkl_runtime *runtime, const char *name, fkl_actor_fn fn, void *arg)
 {
@@ -156,9 +137,9 @@ static fkl_actor_stats stats_of_pooled(bool measured, char **trace)
     cr_assert_eq(stats.handled, 10);
     fkl_actor_release(actor);
     assert_ok(fkl_runtime_shutdown(runtime, SOON));
-    text out = {0};
+    struct text out = {0};
     if (trace) {
-        assert_ok(fkl_trace_write(runtime, append, &out));
+        assert_ok(fkl_trace_write(runtime, text_append, &out));
         *trace = out.bytes;
     }
     assert_ok(fkl_runtime_destroy(runtime));
@@ -224,13 +205,13 @@ Test(observe, the_table_names_every_actor_and_what_it_does)
     fkl_actor *server = spawn_named(runtime, "server", act_serve, NULL);
     fkl_actor *sleeper = spawn_named(runtime, "sleeper", act_idle, NULL);
     assert_eventually(rig_waits_in(server, "receive") && rig_waits_in(sleeper, "sleep"));
-    text out = {0};
-    assert_ok(fkl_runtime_dump(runtime, 0, append, &out));
+    struct text out = {0};
+    assert_ok(fkl_runtime_dump(runtime, 0, text_append, &out));
     cr_assert_not_null(strstr(out.bytes, "server                   receive"), "%s", out.bytes);
     cr_assert_not_null(strstr(out.bytes, "sleeper                  sleep"), "%s", out.bytes);
     cr_assert_not_null(strstr(out.bytes, "2 actors, 0 not shown"), "%s", out.bytes);
     out.len = 0;
-    assert_ok(fkl_runtime_dump(runtime, 1, append, &out));
+    assert_ok(fkl_runtime_dump(runtime, 1, text_append, &out));
     cr_assert_not_null(strstr(out.bytes, "sleeper"), "the latest");
     cr_assert_null(strstr(out.bytes, "server "));
     cr_assert_not_null(strstr(out.bytes, "2 actors, 1 not shown"));
@@ -248,9 +229,9 @@ Test(observe, a_table_for_which_there_is_no_memory_is_an_error)
     fkl_runtime_config config = {.allocator = rig_allocator(&memory)};
     fkl_runtime *runtime;
     assert_ok(fkl_runtime_create(&config, &runtime));
-    text out = {0};
+    struct text out = {0};
     atomic_store(&memory.fail_at, atomic_load(&memory.calls) + 1);
-    assert_err(fkl_runtime_dump(runtime, 0, append, &out), FKL_ENOMEM);
+    assert_err(fkl_runtime_dump(runtime, 0, text_append, &out), FKL_ENOMEM);
     cr_assert_null(out.bytes);
     rig_destroy(runtime);
     rig_assert_balanced(&memory);
@@ -350,19 +331,9 @@ static char *trace_of_two(fkl_runtime *runtime)
     fkl_err err = FKL_EEMPTY;
     rig_join(spawn_named(runtime, "parent", receive_from_child, &err));
     assert_ok(err);
-    text out = {0};
-    assert_ok(fkl_trace_write(runtime, append, &out));
+    struct text out = {0};
+    assert_ok(fkl_trace_write(runtime, text_append, &out));
     return out.bytes;
-}
-
-static size_t count(const char *in, const char *what)
-{
-    size_t found = 0;
-    while ((in = strstr(in, what))) {
-        ++found;
-        ++in;
-    }
-    return found;
 }
 
 Test(observe, a_trace_has_spawns_messages_waits_and_exits)
@@ -370,14 +341,14 @@ Test(observe, a_trace_has_spawns_messages_waits_and_exits)
     fkl_runtime *runtime = rig_create();
     assert_ok(fkl_trace_start(runtime, 0));
     char *out = trace_of_two(runtime);
-    cr_assert_eq(count(out, "\"name\":\"spawn\""), 2, "%s", out);
-    cr_assert_eq(count(out, "\"name\":\"exit\""), 2);
-    cr_assert_eq(count(out, "\"what\":\"normal\""), 2);
-    cr_assert_eq(count(out, "\"name\":\"send\""), 1);
-    cr_assert_eq(count(out, "\"name\":\"receive\",\"cat\":\"actor\""), 1);
-    cr_assert_eq(count(out, "\"ph\":\"s\""), 1);
-    cr_assert_eq(count(out, "\"ph\":\"f\""), 1);
-    cr_assert_geq(count(out, "{\"name\":\"parent\"}"), 1, "the parent's thread has its name");
+    cr_assert_eq(text_count(out, "\"name\":\"spawn\""), 2, "%s", out);
+    cr_assert_eq(text_count(out, "\"name\":\"exit\""), 2);
+    cr_assert_eq(text_count(out, "\"what\":\"normal\""), 2);
+    cr_assert_eq(text_count(out, "\"name\":\"send\""), 1);
+    cr_assert_eq(text_count(out, "\"name\":\"receive\",\"cat\":\"actor\""), 1);
+    cr_assert_eq(text_count(out, "\"ph\":\"s\""), 1);
+    cr_assert_eq(text_count(out, "\"ph\":\"f\""), 1);
+    cr_assert_geq(text_count(out, "{\"name\":\"parent\"}"), 1, "the parent's thread has its name");
     free(out);
     rig_destroy(runtime);
 }
@@ -386,12 +357,12 @@ Test(observe, nothing_is_traced_before_the_start_and_after_the_stop)
 {
     fkl_runtime *runtime = rig_create();
     char *out = trace_of_two(runtime);
-    cr_assert_eq(count(out, "\"name\":\"spawn\""), 0);
+    cr_assert_eq(text_count(out, "\"name\":\"spawn\""), 0);
     free(out);
     assert_ok(fkl_trace_start(runtime, 100));
     fkl_trace_stop(runtime);
     out = trace_of_two(runtime);
-    cr_assert_eq(count(out, "\"name\":\"spawn\""), 0);
+    cr_assert_eq(text_count(out, "\"name\":\"spawn\""), 0);
     free(out);
     rig_destroy(runtime);
 }

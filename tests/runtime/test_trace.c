@@ -4,6 +4,7 @@
 // are.
 
 #include "support/rig.h"
+#include "support/text.h"
 
 #include "trace.h"
 
@@ -11,25 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-// ---- a text that grows, and a reader that accepts JSON and nothing else
-
-typedef struct text {
-    char *bytes;
-    size_t len;
-    size_t capacity;
-} text;
-
-static void append(const char *bytes, size_t len, void *ctx)
-{
-    text *to = ctx;
-    if (to->len + len + 1 > to->capacity) {
-        to->capacity = 2 * (to->len + len + 1);
-        to->bytes = realloc(to->bytes, to->capacity);
-    }
-    memcpy(to->bytes + to->len, bytes, len);
-    to->len += len;
-    to->bytes[to->len] = '\0';
-}
+// ---- a reader that accepts JSON and nothing else
 
 static const char *skip_value(const char *at);
 
@@ -99,16 +82,6 @@ static bool is_json(const char *at)
     return at && *skip_space(at) == '\0';
 }
 
-static size_t count(const char *in, const char *what)
-{
-    size_t found = 0;
-    while ((in = strstr(in, what))) {
-        ++found;
-        ++in;
-    }
-    return found;
-}
-
 // ---- a tracer with the counting allocator
 
 static rig_memory memory;
@@ -132,8 +105,8 @@ TestSuite(trace, .init = set_up, .fini = tear_down);
 
 static char *written(void)
 {
-    text out = {0};
-    assert_ok(fkli_trace_write(&tracer, append, &out));
+    struct text out = {0};
+    assert_ok(fkli_trace_write(&tracer, text_append, &out));
     cr_assert(is_json(out.bytes), "this is not JSON: %s", out.bytes);
     return out.bytes;
 }
@@ -153,7 +126,7 @@ Test(trace, that_never_was_on_writes_an_empty_trace)
 {
     add(FKLI_TRACE_SPAWN, 1, 0, "early");
     char *out = written();
-    cr_assert_eq(count(out, "\"ph\":\"i\""), 0);
+    cr_assert_eq(text_count(out, "\"ph\":\"i\""), 0);
     free(out);
 }
 
@@ -163,14 +136,14 @@ Test(trace, writes_each_kind_in_its_phase)
     for (fkli_trace_kind kind = FKLI_TRACE_WAIT; kind <= FKLI_TRACE_DEAD_LETTER; ++kind)
         add(kind, 7, 3, "banker");
     char *out = written();
-    cr_assert_eq(count(out, "\"ph\":\"X\""), 2, "a wait and a turn");
-    cr_assert_eq(count(out, "\"ph\":\"i\""), 5, "five moments");
-    cr_assert_eq(count(out, "\"ph\":\"s\""), 1);
-    cr_assert_eq(count(out, "\"ph\":\"f\""), 1);
-    cr_assert_eq(count(out, "\"thread_name\""), 1, "one thread, named once");
-    cr_assert_eq(count(out, "\"ts\":1.500,\"dur\":2.500"), 2, "microseconds");
-    cr_assert_eq(count(out, "\"name\":\"receive\",\"cat\":\"wait\""), 1);
-    cr_assert_eq(count(out, "\"name\":\"banker\",\"cat\":\"turn\""), 1);
+    cr_assert_eq(text_count(out, "\"ph\":\"X\""), 2, "a wait and a turn");
+    cr_assert_eq(text_count(out, "\"ph\":\"i\""), 5, "five moments");
+    cr_assert_eq(text_count(out, "\"ph\":\"s\""), 1);
+    cr_assert_eq(text_count(out, "\"ph\":\"f\""), 1);
+    cr_assert_eq(text_count(out, "\"thread_name\""), 1, "one thread, named once");
+    cr_assert_eq(text_count(out, "\"ts\":1.500,\"dur\":2.500"), 2, "microseconds");
+    cr_assert_eq(text_count(out, "\"name\":\"receive\",\"cat\":\"wait\""), 1);
+    cr_assert_eq(text_count(out, "\"name\":\"banker\",\"cat\":\"turn\""), 1);
     free(out);
 }
 
@@ -180,10 +153,10 @@ Test(trace, keeps_the_latest_events_of_each_thread)
     for (uint64_t n = 0; n < 1000; ++n)
         add(FKLI_TRACE_TURN, 5, n, "a");
     char *out = written();
-    cr_assert_eq(count(out, "\"ph\":\"X\""), 11);
-    cr_assert_eq(count(out, "\"messages\":999}"), 1, "the last one");
-    cr_assert_eq(count(out, "\"messages\":989}"), 1, "the eleventh from behind");
-    cr_assert_eq(count(out, "\"messages\":988}"), 0, "what was before");
+    cr_assert_eq(text_count(out, "\"ph\":\"X\""), 11);
+    cr_assert_eq(text_count(out, "\"messages\":999}"), 1, "the last one");
+    cr_assert_eq(text_count(out, "\"messages\":989}"), 1, "the eleventh from behind");
+    cr_assert_eq(text_count(out, "\"messages\":988}"), 0, "what was before");
     free(out);
 }
 
@@ -205,8 +178,8 @@ Test(trace, that_is_stopped_adds_nothing_and_keeps_what_it_has)
     fkli_trace_stop(&tracer);
     add(FKLI_TRACE_SPAWN, 1, 0, "late");
     char *out = written();
-    cr_assert_eq(count(out, "\"kept\""), 1);
-    cr_assert_eq(count(out, "\"late\""), 0);
+    cr_assert_eq(text_count(out, "\"kept\""), 1);
+    cr_assert_eq(text_count(out, "\"late\""), 0);
     free(out);
 }
 
@@ -216,7 +189,7 @@ Test(trace, that_starts_again_has_forgotten)
     add(FKLI_TRACE_SPAWN, 1, 0, "old");
     assert_ok(fkli_trace_start(&tracer, 50));
     char *out = written();
-    cr_assert_eq(count(out, "\"old\""), 0);
+    cr_assert_eq(text_count(out, "\"old\""), 0);
     free(out);
 }
 
@@ -237,9 +210,9 @@ Test(trace, without_memory_stays_off)
     }
     assert_ok(fkli_trace_start(&tracer, 100));
     add(FKLI_TRACE_SPAWN, 1, 0, "kept");
-    text out = {0};
+    struct text out = {0};
     fail_call(1);
-    assert_err(fkli_trace_write(&tracer, append, &out), FKL_ENOMEM);
+    assert_err(fkli_trace_write(&tracer, text_append, &out), FKL_ENOMEM);
     fail_call(0);
     cr_assert(is_json(out.bytes), "cut, but whole");
     free(out.bytes);
@@ -267,6 +240,6 @@ Test(trace, takes_events_from_many_threads_while_it_is_written)
     for (int i = 0; i < THREADS; ++i)
         pthread_join(threads[i], NULL);
     char *out = written();
-    cr_assert_eq(count(out, "\"cat\":\"wait\""), THREADS * 2000);
+    cr_assert_eq(text_count(out, "\"cat\":\"wait\""), THREADS * 2000);
     free(out);
 }
