@@ -12,16 +12,10 @@
 
 #include "actor.h"
 #include "message.h"
-#include "nametable.h"
+#include "names.h"
 #include "send.h"
 
 #include <string.h>
-
-struct fkli_groups {
-    const fkl_allocator *allocator;
-    fkli_lock lock;
-    fkli_nametable table;
-};
 
 // Guarded by the lock of the groups.
 typedef struct group {
@@ -42,31 +36,6 @@ struct fkli_member {
     fkli_member *previous_of_actor;
 };
 
-fkl_err fkli_groups_create(const fkl_allocator *allocator, fkli_groups **out)
-{
-    fkli_groups *groups = fkli_alloc(allocator, sizeof *groups);
-    if (!groups)
-        return FKL_ENOMEM;
-    fkl_err err = fkli_nametable_init(&groups->table, allocator);
-    if (err) {
-        fkli_free(allocator, groups, sizeof *groups);
-        return err;
-    }
-    groups->allocator = allocator;
-    fkli_lock_init(&groups->lock);
-    *out = groups;
-    return FKL_OK;
-}
-
-void fkli_groups_destroy(fkli_groups *groups)
-{
-    if (!groups)
-        return;
-    fkli_nametable_fini(&groups->table);
-    fkli_lock_fini(&groups->lock);
-    fkli_free(groups->allocator, groups, sizeof *groups);
-}
-
 static group *create_group(const fkl_allocator *allocator, const char *text)
 {
     size_t len = strlen(text);
@@ -84,9 +53,9 @@ static void free_group(const fkl_allocator *allocator, group *freed)
         fkli_free(allocator, freed, freed->size);
 }
 
-static group *find_locked(fkli_groups *groups, const char *text)
+static group *find_locked(fkli_nametable *groups, const char *text)
 {
-    return (group *)(text ? fkli_nametable_find_locked(&groups->table, text) : NULL);
+    return (group *)(text ? fkli_nametable_find_locked(groups, text) : NULL);
 }
 
 // Joining and leaving. These need both locks.
@@ -121,7 +90,7 @@ static void link_locked(fkli_member *member, fkl_actor *actor, group *joined)
 }
 
 // Returns the group if it has to be freed: it has no members now and is out of the table.
-static group *unlink_locked(fkli_groups *groups, fkli_member *member)
+static group *unlink_locked(fkli_nametable *groups, fkli_member *member)
 {
     group *left = member->group;
     if (member->next)
@@ -140,7 +109,7 @@ static group *unlink_locked(fkli_groups *groups, fkli_member *member)
         member->actor->groups = member->next_of_actor;
     if (--left->members > 0)
         return NULL;
-    fkli_nametable_remove_locked(&groups->table, &left->entry);
+    fkli_nametable_remove_locked(groups, &left->entry);
     return left;
 }
 
@@ -148,7 +117,7 @@ static group *unlink_locked(fkli_groups *groups, fkli_member *member)
 // not given.
 static fkl_err join_locked(fkl_actor *actor, const char *text, fkli_member **member, group **spare)
 {
-    fkli_groups *groups = actor->runtime->groups;
+    fkli_nametable *groups = &actor->runtime->groups;
     if (fkli_event_is_set(&actor->exited))
         return FKL_ENOACTOR;
     group *joined = find_locked(groups, text);
@@ -159,7 +128,7 @@ static fkl_err join_locked(fkl_actor *actor, const char *text, fkli_member **mem
             return FKL_EEMPTY;
         joined = *spare;
         *spare = NULL;
-        fkli_nametable_add_locked(&groups->table, &joined->entry, joined->text);
+        fkli_nametable_add_locked(groups, &joined->entry, joined->text);
     }
     link_locked(*member, actor, joined);
     *member = NULL;
@@ -168,11 +137,10 @@ static fkl_err join_locked(fkl_actor *actor, const char *text, fkli_member **mem
 
 fkl_err fkl_group_join(fkl_actor *actor, const char *text)
 {
-    size_t len = text ? strnlen(text, FKL_NAME_MAX + 1) : 0;
-    if (len == 0 || len > FKL_NAME_MAX)
+    if (fkli_name_len(text) == 0)
         return FKL_EINVAL;
     const fkl_allocator *allocator = &actor->runtime->allocator;
-    fkli_groups *groups = actor->runtime->groups;
+    fkli_nametable *groups = &actor->runtime->groups;
     fkli_member *member = fkli_alloc(allocator, sizeof *member);
     group *spare = NULL;
     fkl_err err = member ? FKL_OK : FKL_ENOMEM;
@@ -195,7 +163,7 @@ fkl_err fkl_group_join(fkl_actor *actor, const char *text)
 bool fkl_group_leave(fkl_actor *actor, const char *text)
 {
     const fkl_allocator *allocator = &actor->runtime->allocator;
-    fkli_groups *groups = actor->runtime->groups;
+    fkli_nametable *groups = &actor->runtime->groups;
     group *emptied = NULL;
     fkli_lock_take(&actor->lock);
     fkli_lock_take(&groups->lock);
@@ -214,7 +182,7 @@ bool fkl_group_leave(fkl_actor *actor, const char *text)
 void fkli_groups_leave(fkl_actor *actor)
 {
     const fkl_allocator *allocator = &actor->runtime->allocator;
-    fkli_groups *groups = actor->runtime->groups;
+    fkli_nametable *groups = &actor->runtime->groups;
     fkli_member *member;
     do {
         group *emptied = NULL;
@@ -292,7 +260,7 @@ static fkl_err make_room(deliveries *list, size_t capacity)
 static fkl_err find_receivers(fkl_runtime *runtime, const char *text, const fkl_actor *except,
                               deliveries *list)
 {
-    fkli_groups *groups = runtime->groups;
+    fkli_nametable *groups = &runtime->groups;
     for (;;) {
         fkli_lock_take(&groups->lock);
         const group *found = find_locked(groups, text);
@@ -405,7 +373,7 @@ fkl_err fkl_group_publish(fkl_runtime *runtime, const char *text, fkl_msg *msg, 
 void fkl_group_members(fkl_runtime *runtime, const char *text, fkl_actor_id *ids, size_t capacity,
                        size_t *count)
 {
-    fkli_groups *groups = runtime->groups;
+    fkli_nametable *groups = &runtime->groups;
     size_t found = 0;
     fkli_lock_take(&groups->lock);
     const group *asked = find_locked(groups, text);
@@ -435,8 +403,8 @@ static void list_one(fkli_name_entry *entry, void *ctx)
 void fkl_groups(fkl_runtime *runtime, fkl_group_row *rows, size_t capacity, size_t *count)
 {
     struct listing listing = {rows, capacity, 0};
-    fkli_lock_take(&runtime->groups->lock);
-    fkli_nametable_visit_locked(&runtime->groups->table, list_one, &listing);
-    fkli_lock_give(&runtime->groups->lock);
+    fkli_lock_take(&runtime->groups.lock);
+    fkli_nametable_visit_locked(&runtime->groups, list_one, &listing);
+    fkli_lock_give(&runtime->groups.lock);
     *count = listing.count;
 }

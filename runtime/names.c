@@ -14,12 +14,6 @@
 
 #include <string.h>
 
-struct fkli_names {
-    const fkl_allocator *allocator;
-    fkli_lock lock;
-    fkli_nametable table;
-};
-
 struct fkli_name {
     fkli_name_entry entry; // first
     fkl_actor *actor;
@@ -28,37 +22,12 @@ struct fkli_name {
     char text[];
 };
 
-fkl_err fkli_names_create(const fkl_allocator *allocator, fkli_names **out)
-{
-    fkli_names *names = fkli_alloc(allocator, sizeof *names);
-    if (!names)
-        return FKL_ENOMEM;
-    fkl_err err = fkli_nametable_init(&names->table, allocator);
-    if (err) {
-        fkli_free(allocator, names, sizeof *names);
-        return err;
-    }
-    names->allocator = allocator;
-    fkli_lock_init(&names->lock);
-    *out = names;
-    return FKL_OK;
-}
-
-void fkli_names_destroy(fkli_names *names)
-{
-    if (!names)
-        return;
-    fkli_nametable_fini(&names->table);
-    fkli_lock_fini(&names->lock);
-    fkli_free(names->allocator, names, sizeof *names);
-}
-
 // Giving and taking.
 
 static fkl_err create(fkl_actor *actor, const char *text, fkli_name **out)
 {
-    size_t len = text ? strnlen(text, FKL_NAME_MAX + 1) : 0;
-    if (len == 0 || len > FKL_NAME_MAX)
+    size_t len = fkli_name_len(text);
+    if (len == 0)
         return FKL_EINVAL;
     size_t size = sizeof(fkli_name) + len + 1;
     fkli_name *name = fkli_alloc(&actor->runtime->allocator, size);
@@ -85,11 +54,11 @@ static fkl_err join_locked(fkl_actor *actor, fkli_name *name)
         return FKL_ENOACTOR;
     if (actor->registered)
         return FKL_EEXIST;
-    fkli_names *names = actor->runtime->names;
+    fkli_nametable *names = &actor->runtime->names;
     fkli_lock_take(&names->lock);
-    bool is_free = !fkli_nametable_find_locked(&names->table, name->text);
+    bool is_free = !fkli_nametable_find_locked(names, name->text);
     if (is_free) {
-        fkli_nametable_add_locked(&names->table, &name->entry, name->text);
+        fkli_nametable_add_locked(names, &name->entry, name->text);
         actor->registered = name;
     }
     fkli_lock_give(&names->lock);
@@ -126,7 +95,7 @@ fkl_err fkli_name_claim(fkl_actor *actor, const char *text)
 // Its id may have been found, and the actor been killed.
 void fkli_name_confirm(fkl_actor *actor)
 {
-    fkli_names *names = actor->runtime->names;
+    fkli_nametable *names = &actor->runtime->names;
     fkli_lock_take(&actor->lock);
     if (actor->registered) {
         fkli_lock_take(&names->lock);
@@ -141,9 +110,9 @@ fkli_name *fkli_name_take_locked(fkl_actor *actor)
     fkli_name *name = actor->registered;
     if (!name)
         return NULL;
-    fkli_names *names = actor->runtime->names;
+    fkli_nametable *names = &actor->runtime->names;
     fkli_lock_take(&names->lock);
-    fkli_nametable_remove_locked(&names->table, &name->entry);
+    fkli_nametable_remove_locked(names, &name->entry);
     fkli_lock_give(&names->lock);
     actor->registered = NULL;
     return name;
@@ -172,10 +141,10 @@ fkl_err fkl_unregister(fkl_runtime *runtime, const char *name)
 
 fkl_err fkl_whereis_actor(fkl_runtime *runtime, const char *name, fkl_actor **out)
 {
-    fkli_names *names = runtime->names;
+    fkli_nametable *names = &runtime->names;
     fkl_actor *actor = NULL;
     fkli_lock_take(&names->lock);
-    fkli_name_entry *entry = name ? fkli_nametable_find_locked(&names->table, name) : NULL;
+    fkli_name_entry *entry = name ? fkli_nametable_find_locked(names, name) : NULL;
     if (entry && ((fkli_name *)entry)->is_known)
         actor = fkl_actor_retain(((fkli_name *)entry)->actor);
     fkli_lock_give(&names->lock);
@@ -239,8 +208,8 @@ static void list_one(fkli_name_entry *entry, void *ctx)
 void fkl_names(fkl_runtime *runtime, fkl_name_row *rows, size_t capacity, size_t *count)
 {
     struct listing listing = {rows, capacity, 0};
-    fkli_lock_take(&runtime->names->lock);
-    fkli_nametable_visit_locked(&runtime->names->table, list_one, &listing);
-    fkli_lock_give(&runtime->names->lock);
+    fkli_lock_take(&runtime->names.lock);
+    fkli_nametable_visit_locked(&runtime->names, list_one, &listing);
+    fkli_lock_give(&runtime->names.lock);
     *count = listing.count;
 }

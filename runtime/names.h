@@ -6,13 +6,16 @@
 
 #include <forkless/name.h>
 
-typedef struct fkli_names fkli_names;
+#include <string.h>
+
 typedef struct fkli_name fkli_name;
 
-// `allocator` outlives the table. Errors: FKL_ENOMEM.
-FKL_MUST_CHECK fkl_err fkli_names_create(const fkl_allocator *allocator, fkli_names **out);
-// No actor has a name any more. NULL is allowed.
-void fkli_names_destroy(fkli_names *names);
+// The length of a name that an actor or a group may have; 0 for another.
+static inline size_t fkli_name_len(const char *text)
+{
+    size_t len = text ? strnlen(text, FKL_NAME_MAX + 1) : 0;
+    return len <= FKL_NAME_MAX ? len : 0;
+}
 
 // Keeps a name for an actor that nobody knows yet. It is found once it is confirmed, when the actor
 // has an id. Errors: those of fkl_register().

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The table of named entries (see nametable.h), with linear hashing: it has as many buckets as
-// entries, and each new bucket takes its share out of a single old one. Runs under its owner's
+// entries, and each new bucket takes its share out of a single old one. Runs under the table's
 // lock.
 
 #include "nametable.h"
@@ -46,13 +46,20 @@ static size_t chunk_bytes(unsigned chunk)
 
 fkl_err fkli_nametable_init(fkli_nametable *table, const fkl_allocator *allocator)
 {
+    fkli_name_entry **first = fkli_alloc_zeroed(allocator, chunk_bytes(0));
+    if (!first)
+        return FKL_ENOMEM;
     *table = (fkli_nametable){.allocator = allocator, .buckets = FKLI_FIRST_CHUNK};
-    table->chunks[0] = fkli_alloc_zeroed(allocator, chunk_bytes(0));
-    return table->chunks[0] ? FKL_OK : FKL_ENOMEM;
+    table->chunks[0] = first;
+    fkli_lock_init(&table->lock);
+    return FKL_OK;
 }
 
 void fkli_nametable_fini(fkli_nametable *table)
 {
+    if (!table->allocator)
+        return;
+    fkli_lock_fini(&table->lock);
     for (unsigned chunk = 0; chunk < FKLI_CHUNKS; ++chunk)
         fkli_free(table->allocator, table->chunks[chunk], chunk_bytes(chunk));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A table of entries with names: hashed, growing by one bucket at a time, so that no insertion has
-// to move them all. Its owner guards it with a lock.
+// to move them all, and the lock that guards it.
 #ifndef FKLI_NAMETABLE_H
 #define FKLI_NAMETABLE_H
 
@@ -9,6 +9,7 @@
 
 #include "chunks.h"
 #include "memory.h"
+#include "platform/platform.h"
 
 // Embedded in what the table holds.
 typedef struct fkli_name_entry {
@@ -18,7 +19,9 @@ typedef struct fkli_name_entry {
 } fkli_name_entry;
 
 typedef struct fkli_nametable {
-    const fkl_allocator *allocator;
+    const fkl_allocator *allocator; // NULL: it has not been made
+    fkli_lock lock;
+    // Guarded by lock:
     size_t count;
     size_t buckets; // in use, a chunk at least
     fkli_name_entry **chunks[FKLI_CHUNKS];
@@ -26,7 +29,7 @@ typedef struct fkli_nametable {
 
 // `allocator` outlives the table. Errors: FKL_ENOMEM.
 FKL_MUST_CHECK fkl_err fkli_nametable_init(fkli_nametable *table, const fkl_allocator *allocator);
-// The entries are not touched.
+// The entries are not touched. A zeroed table, which has not been made, is allowed.
 void fkli_nametable_fini(fkli_nametable *table);
 
 // NULL when there is none.

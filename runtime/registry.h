@@ -17,6 +17,7 @@
 #include "deadletter.h"
 #include "log.h"
 #include "memory.h"
+#include "nametable.h"
 #include "platform/platform.h"
 #include "scheduler.h"
 #include "timer.h"
@@ -39,8 +40,9 @@ struct fkl_runtime {
     fkli_dead_letters dead_letters;
     fkli_tracer tracer;
     struct fkli_delayed *delayed; // delayed.h
-    struct fkli_names *names;     // names.h
-    struct fkli_groups *groups;   // groups.h
+    // Their entries: names.c, groups.c.
+    fkli_nametable names;
+    fkli_nametable groups;
     fkli_scheduler *pool; // of pooled actors; freed last, for who wakes one may still be in it
     // Atomic:
     fkli_atomic_u64 refs;    // the user's and one for each actor

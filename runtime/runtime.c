@@ -5,8 +5,6 @@
 
 #include "actor.h"
 #include "delayed.h"
-#include "groups.h"
-#include "names.h"
 #include "pooled.h"
 #include "registry.h"
 #include "ward.h"
@@ -21,16 +19,16 @@ static bool is_complete(const fkl_allocator *allocator)
     return given == 0 || given == 3;
 }
 
-// What destroy_parts() frees. What has not been made is NULL.
+// What destroy_parts() frees. What has not been made is zero.
 static fkl_err create_parts(fkl_runtime *runtime)
 {
     fkl_err err = fkli_timers_create(&runtime->allocator, &runtime->timers);
     if (!err)
         err = fkli_delayed_create(&runtime->allocator, &runtime->delayed);
     if (!err)
-        err = fkli_names_create(&runtime->allocator, &runtime->names);
+        err = fkli_nametable_init(&runtime->names, &runtime->allocator);
     if (!err)
-        err = fkli_groups_create(&runtime->allocator, &runtime->groups);
+        err = fkli_nametable_init(&runtime->groups, &runtime->allocator);
     if (!err)
         err = fkli_pool_create(runtime); // last: fkli_registry_release() frees it
     return err;
@@ -38,8 +36,8 @@ static fkl_err create_parts(fkl_runtime *runtime)
 
 static void destroy_parts(fkl_runtime *runtime)
 {
-    fkli_groups_destroy(runtime->groups);
-    fkli_names_destroy(runtime->names);
+    fkli_nametable_fini(&runtime->groups);
+    fkli_nametable_fini(&runtime->names);
     fkli_delayed_destroy(runtime->delayed);
     fkli_timers_destroy(runtime->timers);
 }
