@@ -107,14 +107,11 @@ static void whisper(fkl_actor *self, struct person *person, const char *to, cons
     note(person, line);
 }
 
-// Returns whether the person stays.
-static bool act(fkl_actor *self, struct person *person, char *command)
+static void act(fkl_actor *self, struct person *person, char *command)
 {
     char *verb = strtok(command, " ");
     char *object = strtok(NULL, " ");
     char *words = strtok(NULL, "");
-    if (verb && strcmp(verb, "quits") == 0)
-        return false;
     if (!verb || !object)
         note(person, "I do not understand that");
     else if (strcmp(verb, "joins") == 0)
@@ -127,15 +124,13 @@ static bool act(fkl_actor *self, struct person *person, char *command)
         whisper(self, person, object, words);
     else
         note(person, "I do not understand that");
-    return true;
 }
 
 static fkl_turn live(fkl_actor *self, fkl_msg *msg, void *state)
 {
     struct person *person = state;
-    bool stays = true;
     if (fkl_msg_wants_reply(msg)) {
-        stays = act(self, person, fkl_msg_data(msg));
+        act(self, person, fkl_msg_data(msg));
         fkl_msg *done = text_message(fkl_actor_runtime(self), "done");
         if (fkl_reply(msg, done) != FKL_OK)
             fkl_msg_destroy(done);
@@ -143,7 +138,7 @@ static fkl_turn live(fkl_actor *self, fkl_msg *msg, void *state)
         note(person, fkl_msg_data(msg)); // shared by all who heard it: to be read, not written
     }
     fkl_msg_destroy(msg);
-    return stays ? FKL_TURN_CONTINUE : FKL_TURN_END;
+    return FKL_TURN_CONTINUE;
 }
 
 // ---- the script
@@ -163,6 +158,20 @@ static void enter(struct chat *chat, const char *name)
     chat->count += !err;
 }
 
+// The person hears what has been said, and nothing more; it has left all rooms when it has ended.
+static void quit(struct chat *chat, const char *name)
+{
+    for (int i = chat->count - 1; i >= 0; i--) {
+        if (strcmp(chat->persons[i].name, name) == 0) {
+            fkl_actor_drain(chat->persons[i].actor);
+            check(fkl_actor_join_until(chat->persons[i].actor, fkl_after_ms(60000), NULL),
+                  "quitting");
+            return;
+        }
+    }
+    printf("there is no %s\n", name);
+}
+
 // Asks the person to do it, and waits until it has.
 static void play(struct chat *chat, const char *script_line)
 {
@@ -174,6 +183,10 @@ static void play(struct chat *chat, const char *script_line)
         return;
     if (strcmp(command, "enters") == 0) {
         enter(chat, name);
+        return;
+    }
+    if (strcmp(command, "quits") == 0) {
+        quit(chat, name);
         return;
     }
     fkl_actor_id id;
