@@ -166,7 +166,8 @@ def try_copy(obj: Any, otherwise: Any, /) -> Any:
     """A copy of plain data, or `otherwise` for any other object."""
 
 def pack(obj: object, /) -> bytes:
-    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits."""
+    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits. A dict
+    of a subclass becomes an FKL_EXT_ERROR."""
 
 def unpack(data: Buffer, /) -> Any:
     """The object in msgpack bytes. Raises CorruptMessage."""
@@ -174,6 +175,7 @@ def unpack(data: Buffer, /) -> Any:
 def configure(
     dumps: Callable[[Any], Buffer],
     loads: Callable[[Any], Any],
+    error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors."""

@@ -16,9 +16,10 @@ from typing import Any
 
 from forkless import _core, isolation, stdlib
 from forkless.actors import MAIN, Actor
+from forkless.exceptions import error_record
 from forkless.personality import streams, threads
 from forkless.personality.ids import unwind_helpers
-from forkless.reduction import dumps, error_record, loads
+from forkless.reduction import dumps, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
 
@@ -160,7 +161,7 @@ def _copy_by_pickle(value: Any, process_obj: Any, like_fork: bool) -> Any:
 
 def _dumps(value: Any, process_obj: Any) -> Any:
     try:
-        return dumps(value)
+        return dumps(value, strict=True)
     except Exception as error:
         error.add_note(
             f"while starting {process_obj._name!r}: a simulated process gets copies of its arguments, "
