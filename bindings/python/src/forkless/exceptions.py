@@ -16,7 +16,7 @@ import io
 import pickle
 import traceback
 from collections.abc import Iterator
-from multiprocessing.pool import RemoteTraceback
+from multiprocessing.pool import RemoteTraceback  # type: ignore[attr-defined]
 from typing import Any
 
 from forkless import _core
