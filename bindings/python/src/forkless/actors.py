@@ -15,10 +15,13 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ["FIRST_PID", "MAIN", "Actor", "MainActor", "find", "group_members", "here"]
+__all__ = ["FIRST_PID", "MAIN", "Actor", "MainActor", "find", "group_members", "here", "serials"]
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+
+# Numbers simulated processes and ends of pipes in the order in which they are made.
+serials = itertools.count(1)
 
 
 class _State:
@@ -39,6 +42,8 @@ class _State:
         self.interruptible: set[int] = set()  # those of them that can be unwound now
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
+        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
 
 
 class MainActor(_State):
@@ -79,7 +84,31 @@ class Actor(_core.Actor, _State):
         self.process = process
         self.handlers.update(parent.handlers)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
+        self.serial = next(serials)
+        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
         _by_pid[self.pid] = self
+
+    def kill(self, code: int, /) -> bool:
+        published = super().kill(code)
+        self.close_ends()
+        return published
+
+    def exit_now(self, code: int, /) -> bool:
+        published = super().exit_now(code)
+        self.close_ends()
+        return published
+
+    def close_ends(self) -> None:
+        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        self.parent.forked.pop(self.serial, None)
+        while self.ends:
+            try:
+                _, ref = self.ends.popitem()
+            except KeyError:  # another thread was faster
+                return
+            end = ref()
+            if end is not None:
+                end._leave(self.pid)
 
 
 MAIN = MainActor()

@@ -17,6 +17,8 @@ class PipeQueue(mp_queues.SimpleQueue):
     """The SimpleQueue of the standard library, under a name that it can be pickled by: install()
     puts another class where that one stands."""
 
+    keeps_pipe = True  # see queues.take_over()
+
 
 class _PipeContext:
     """A context whose SimpleQueue is that of the standard library."""
