@@ -11,6 +11,7 @@ import random
 import sys
 import tempfile
 import threading
+import types
 import warnings
 
 import pytest
@@ -68,6 +69,18 @@ def test_modules_are_found_in_the_own_path(actors, tmp_path):
         assert str(tmp_path) not in sys.path
     finally:
         sys.modules.pop("forkless_test_module", None)
+
+
+def test_a_module_that_is_imported_is_none_of_our_types(installed, scripts, monkeypatch):
+    """The import system makes modules of the type of sys, which has properties."""
+    scripts.write("path = stdout = 'own'\n", "forkless_new_module.py")
+    monkeypatch.syspath_prepend(str(scripts.folder))
+    import forkless_new_module as module
+
+    del sys.modules[module.__name__]
+    assert type(module) is types.ModuleType and (module.path, module.stdout) == ("own", "own")
+    module.stdout = None
+    assert sys.stdout is not None and type(type(sys)("new")) is types.ModuleType
 
 
 class Broken:
@@ -358,8 +371,9 @@ def test_a_process_has_its_own_processors_and_priority(context):
 
 
 def test_uninstall_takes_everything_back(scripts):
-    assert scripts.check(
-        """
+    assert (
+        scripts.check(
+            """
         import fcntl, os, random, selectors, sys, threading, warnings
         import forkless
         from forkless import actors
@@ -388,7 +402,9 @@ def test_uninstall_takes_everything_back(scripts):
             print([key for key in before if after[key] != before[key]], len(actors.inheritance))
             print(len(actors.MAIN.values))
         """
-    ) == ["True", "[] 1", "0"] * 2
+        )
+        == ["True", "[] 1", "0"] * 2
+    )
 
 
 def test_what_an_ended_process_had_is_let_go(actors):

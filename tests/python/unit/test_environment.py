@@ -89,7 +89,9 @@ def test_all_methods_of_the_mapping_act_on_the_own_one(actors):
 
 def output(program, **options):
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, **options
+    ).stdout.strip()
 
 
 SHOW = f"import os; print(os.environ.get({NAME!r}))"

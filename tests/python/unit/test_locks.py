@@ -220,7 +220,9 @@ def with_os(path, command, position=0):
 def test_the_function_of_os_uses_the_same_locks(pair, path):
     one, two = pair
     assert one.call(with_os, path, os.F_TLOCK, 10) == "locked"
-    assert two.call(with_os, path, os.F_TLOCK, 19) == "busy" == two.call(with_os, path, os.F_TEST, 5)
+    assert (
+        two.call(with_os, path, os.F_TLOCK, 19) == "busy" == two.call(with_os, path, os.F_TEST, 5)
+    )
     assert two.call(with_os, path, os.F_LOCK, 20) == "locked"
     assert two.call(lock, path, EXCLUSIVE, 1, 15) == "busy"
     assert two.call(with_os, path, os.F_TEST, 30) == "locked"

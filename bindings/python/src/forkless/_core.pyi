@@ -180,6 +180,10 @@ def configure(
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors."""
 
+def set_metaclass(cls: type, metaclass: type, /) -> None:
+    """Change the type of a class to one with the same layout. The caller changes the class as well, so
+    that no cache keeps what it knew. Raises TypeError for another layout."""
+
 def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
     """Raise an instance of the class at the next bytecode of a thread; with None, take back what was
     not yet raised. Whether there was such a thread."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from forkless import _core, actors
 from forkless.actors import MAIN
-from forkless.patches import PatchSet
+from forkless.patches import PatchSet, plain
 from forkless.proxies import Proxy
 
 __all__ = ["MISSING", "WAYS", "Slot", "Way", "install"]
@@ -103,7 +103,7 @@ class Slot:
             if value is _LATER:
                 value = actor.values[self] = self.way.make()
         if value is MISSING:
-            raise self._no_such_attribute()
+            raise self.no_such_attribute()
         return value
 
     def set(self, value: Any) -> None:
@@ -114,7 +114,7 @@ class Slot:
         if self.held:
             MAIN.values[self] = value
         if not self.proxy and not isinstance(self.owner, type):
-            self._put(value)
+            self.put(self.owner, value)
 
     def delete(self) -> None:
         self.get()  # AttributeError when there is none
@@ -125,9 +125,9 @@ class Slot:
         if self.held:
             MAIN.values[self] = MISSING
         if not self.proxy and not isinstance(self.owner, type):
-            self._remove()
+            self.remove(self.owner)
 
-    def _no_such_attribute(self) -> AttributeError:
+    def no_such_attribute(self) -> AttributeError:
         if isinstance(self.owner, types.ModuleType):
             what = f"module {self.owner.__name__!r}"
         elif isinstance(self.owner, type):
@@ -144,18 +144,17 @@ class Slot:
         value = parent.values.get(self, _UNKNOWN)
         return self.way.pass_on(self.value_of(MAIN)) if value is _UNKNOWN else value
 
-    # What stands in the owner
+    # What stands in the owner, or in another object of its type
 
-    def in_owner(self) -> Any:
-        own = getattr(self.owner, "__dict__", {})
+    def in_owner(self, owner: Any = None) -> Any:
+        owner = self.owner if owner is None else owner
+        own = getattr(owner, "__dict__", {})
         if self.name in own:
             return own[self.name]
         found = self._in_kind()
-        if found is MISSING:
-            return MISSING
         get = getattr(type(found), "__get__", None)
         try:
-            return found if get is None else get(found, self.owner, self.kind)
+            return found if get is None else get(found, owner, self.kind)
         except AttributeError:  # an empty member of __slots__
             return MISSING
 
@@ -165,35 +164,48 @@ class Slot:
                 return vars(base)[self.name]
         return MISSING
 
-    def _put(self, value: Any) -> None:
+    def put(self, owner: Any, value: Any) -> None:
         found = self._in_kind()
         if hasattr(type(found), "__set__"):
-            type(found).__set__(found, self.owner, value)
+            type(found).__set__(found, owner, value)
         else:
-            vars(self.owner)[self.name] = value
+            vars(owner)[self.name] = value
 
-    def _remove(self) -> None:
+    def remove(self, owner: Any) -> None:
         found = self._in_kind()
         if hasattr(type(found), "__delete__"):
-            type(found).__delete__(found, self.owner)
-        else:
-            vars(self.owner).pop(self.name, None)
+            type(found).__delete__(found, owner)
+        elif vars(owner).pop(self.name, MISSING) is MISSING:
+            raise self.no_such_attribute()
 
 
 class _Attribute:
-    """A slot as an attribute: a member of the type of its owner."""
+    """A slot as an attribute: a member of the type of its owner, which others may come to have, too."""
 
     def __init__(self, slot: Slot) -> None:
         self._slot = slot
 
     def __get__(self, owner: Any, kind: type | None = None) -> Any:
-        return self if owner is None else self._slot.get()
+        if owner is self._slot.owner:
+            return self._slot.get()
+        if owner is None:
+            return self
+        value = self._slot.in_owner(owner)
+        if value is MISSING:
+            raise self._slot.no_such_attribute()
+        return value
 
     def __set__(self, owner: Any, value: Any) -> None:
-        self._slot.set(value)
+        if owner is self._slot.owner:
+            self._slot.set(value)
+        else:
+            self._slot.put(owner, value)
 
     def __delete__(self, owner: Any) -> None:
-        self._slot.delete()
+        if owner is self._slot.owner:
+            self._slot.delete()
+        else:
+            self._slot.remove(owner)
 
 
 class _Inherited:
@@ -211,6 +223,8 @@ class _Inherited:
             if self.name in vars(base):
                 value = vars(base)[self.name]
                 break
+        else:
+            raise AttributeError(f"type object {kind.__name__!r} has no attribute {self.name!r}")
         get = getattr(type(value), "__get__", None)
         return value if get is None else get(value, instance, kind)
 
@@ -242,15 +256,12 @@ _passed_on: list[Slot] = []
 def install(patches: PatchSet, owner: Any, slots: Iterable[Slot]) -> None:
     """Put slots of one owner in place. Raises TypeError for an owner whose type cannot be changed."""
     slots = list(slots)
-    members: dict[str, Any] = {}
-    for slot in slots:
-        if isinstance(owner, type):
-            _install_in_class(patches, slot, members)
-        else:
-            if slot.held:
-                MAIN.values[slot] = slot.in_owner()
-            members[slot.name] = _Attribute(slot)
-    _change_type(patches, owner, members)
+    if isinstance(owner, type):
+        _install_in_class(patches, owner, slots)
+    else:
+        values = {slot: slot.in_owner() for slot in slots if slot.held}
+        _change_type(patches, owner, _subtype(owner, {s.name: _Attribute(s) for s in slots}))
+        MAIN.values.update(values)
     for slot in slots:
         _register(patches, slot)
         if slot.proxy and not isinstance(owner, type):
@@ -258,34 +269,72 @@ def install(patches: PatchSet, owner: Any, slots: Iterable[Slot]) -> None:
             patches.call_on_undo(lambda slot=slot: _restore(slot))  # type: ignore[misc]
 
 
-def _install_in_class(patches: PatchSet, slot: Slot, members: dict[str, Any]) -> None:
-    owner = slot.owner
-    MAIN.values[slot] = vars(owner).get(slot.name, MISSING)
-    inherited = _Inherited(slot)
+def _install_in_class(patches: PatchSet, owner: Any, slots: list[Slot]) -> None:
+    inherited = [_Inherited(slot) for slot in slots]
+    kind = _subtype(owner, {each.name: _ClassAttribute(each) for each in inherited})
+    if owner.__flags__ & _IMMUTABLE:
+        raise TypeError(f"cannot isolate {slots[0].name} of {owner!r}: the type is immutable")
 
-    def restore() -> None:
-        for cls, of_class in inherited.slots.items():
-            value = MAIN.values.pop(of_class)
-            if value is not MISSING:
-                setattr(cls, slot.name, value)
-            elif slot.name in vars(cls):
-                delattr(cls, slot.name)
+    def restore() -> None:  # runs when the type of the owner is again what it was
+        for each in inherited:
+            for cls, slot in each.slots.items():
+                value = MAIN.values.pop(slot)
+                if value is not MISSING:
+                    setattr(cls, slot.name, value)
+                elif slot.name in vars(cls):
+                    delattr(cls, slot.name)
 
-    patches.call_on_undo(restore)  # runs when the type of the owner is again what it was
-    setattr(owner, slot.name, inherited)
-    members[slot.name] = _ClassAttribute(inherited)
+    patches.call_on_undo(restore)
+    for slot, each in zip(slots, inherited, strict=True):
+        MAIN.values[slot] = vars(owner).get(slot.name, MISSING)
+        setattr(owner, slot.name, each)
+    _change_type(patches, owner, kind)
 
 
-def _change_type(patches: PatchSet, owner: Any, members: dict[str, Any]) -> None:
+_IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
+
+
+def _subtype(owner: Any, members: dict[str, Any]) -> type:
+    """The type of `owner` with further members, and the same layout."""
     before = type(owner)
-    names = {"__slots__": (), "__module__": before.__module__, "__doc__": before.__doc__}
+    body = {"__slots__": (), "__module__": before.__module__, "__doc__": before.__doc__, **members}
+    if isinstance(owner, types.ModuleType):
+        body["__new__"] = plain(before)
+    elif not isinstance(owner, type):
+        body["__reduce_ex__"] = _reduce_function(before)
     try:
-        kind = types.new_class(
-            before.__name__, (before,), exec_body=lambda body: body.update(names | members)
+        return types.new_class(
+            before.__name__, (before,), exec_body=lambda space: space.update(body)
         )
-        owner.__class__ = kind
     except TypeError as error:
         raise TypeError(f"cannot isolate {', '.join(members)} of {owner!r}: {error}") from None
+
+
+def _reduce_function(kind: Any) -> Any:
+    def reduce_ex(self: Any, protocol: Any) -> Any:
+        """Pickles and copies of the owner are of the type that it had."""
+        reduced = kind.__reduce_ex__(self, protocol)
+        if not isinstance(reduced, tuple):
+            return reduced
+        args = tuple(kind if arg is type(self) else arg for arg in reduced[1])
+        return reduced[0], args, *reduced[2:]
+
+    return reduce_ex
+
+
+def _change_type(patches: PatchSet, owner: Any, kind: type) -> None:
+    before = type(owner)
+    if isinstance(owner, type):
+        _core.set_metaclass(
+            owner, kind
+        )  # Python assigns no __class__ of classes whose type is `type`
+        patches.call_on_undo(lambda: _core.set_metaclass(owner, before))
+        return
+    try:
+        owner.__class__ = kind
+    except TypeError as error:
+        names = ", ".join(name for name in vars(kind) if isinstance(vars(kind)[name], _Attribute))
+        raise TypeError(f"cannot isolate {names} of {owner!r}: {error}") from None
     patches.call_on_undo(lambda: setattr(owner, "__class__", before))
 
 
