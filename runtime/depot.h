@@ -16,7 +16,7 @@
 enum {
     FKLI_BLOCK_SIZE = 152,     // bytes
     FKLI_MAGAZINE_BLOCKS = 32, // each of the two piles of a magazine
-    FKLI_TRAIL = 16,            // how many steps ahead blocks are fetched
+    FKLI_TRAIL = 16,           // how many steps ahead blocks are fetched
     FKLI_DEPOT_BLOCKS = 65536  // about so many a depot keeps
 };
 
