@@ -260,4 +260,5 @@ def _release(actor: Actor) -> None:
     streams.close(actor)
     actor.locals.clear()
     actor.handlers.clear()
+    actor.tell_parent()
     threads.leave(actor)
