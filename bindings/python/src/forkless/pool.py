@@ -17,6 +17,7 @@ from multiprocessing import pool as mp
 from multiprocessing import queues as mp_queues
 from typing import Any
 
+from forkless import _core
 from forkless import pool_tasks as tasks
 from forkless.pool_crew import Crew
 from forkless.pool_results import ApplyResult, IMapIterator, IMapUnorderedIterator, MapResult
@@ -137,6 +138,21 @@ class ActorPool:
     def _repopulate_pool(self) -> None:
         self._crew.repopulate()
 
+    def apply(self, func: Any, args: Any = (), kwds: Any = {}) -> Any:  # noqa: B006
+        """Call func(*args, **kwds) in a worker and wait for what it returns or raises."""
+        self._check_running()
+        crew, results = self._crew, _core.Channel()
+        if crew.has_backlog or not crew.offer(
+            tasks.single_task(self, results, 0, func, args, kwds)
+        ):
+            return self.apply_async(func, args, kwds).get()
+        _tag, success, value, packed = results.get()
+        if packed:
+            value = tasks.unpack(value, packed)
+        if success:
+            return value
+        raise value
+
     def apply_async(
         self,
         func: Any,
@@ -148,7 +164,18 @@ class ActorPool:
         """apply() that does not wait: returns an AsyncResult."""
         self._check_running()
         result = ApplyResult(self, callback, error_callback)
-        self._crew.submit(tasks.Work(result, tasks.call, func, ((args, kwds),)), at_once=True)
+        crew, results = self._crew, result.results
+        tag = 0 if result.tag is None else result.tag(0)
+        if not crew.has_backlog:
+            try:
+                task = tasks.single_task(result, results, tag, func, args, kwds)
+            except Exception as error:
+                results.put_ref((tag, False, error, False))
+                return result
+            if crew.offer(task):
+                return result
+            del task
+        crew.submit(tasks.Work(result, tasks.call, func, ((args, kwds),)), at_once=False)
         return result
 
     def _map_async(

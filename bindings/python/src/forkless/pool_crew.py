@@ -21,7 +21,7 @@ from typing import Any
 from forkless import _core
 from forkless.actors import MAIN, Actor, here
 from forkless.personality import threads
-from forkless.pool_tasks import Share, Work, give_back
+from forkless.pool_tasks import Share, Task, Work, give_back
 
 __all__ = ["Crew"]
 
@@ -117,24 +117,41 @@ class Crew:
         with suppress(ValueError):  # terminated
             self._wake.put_ref(None)
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether work waits for other work to be fed."""
+        return bool(self._backlog)
+
+    def offer(self, task: Task) -> bool:
+        """Give a task to the workers if there is room for it now."""
+        try:
+            return self._give(task, block=False)
+        except ValueError:
+            raise ValueError("Pool not running") from None
+
+    def _give(self, task: Task, block: bool) -> bool:
+        heavy = task[-1]
+        if heavy and not self.share.room.acquire(block):
+            return False
+        try:
+            self._tasks.put_ref(task, block)
+        except Full:
+            if heavy:
+                give_back(self.share.room)
+            return False
+        return True
+
     def _feed(self, work: Work, block: bool) -> bool:
         """Whether all tasks have been given. Raises ValueError when no more are taken."""
-        put, room = self._tasks.put_ref, self.share.room
-        while True:
-            task = work.refused or next(work.tasks, None)
-            if task is None:
-                return True
+        give = self._give
+        if work.refused is not None:
+            give(work.refused, True)  # by the feeder only
             work.refused = None
-            if task[-1] and not room.acquire(block):
+        for task in work.tasks:
+            if not give(task, block):
                 work.refused = task
                 return False
-            try:
-                put(task, block)
-            except Full:
-                if task[-1]:
-                    give_back(room)
-                work.refused = task
-                return False
+        return True
 
     def _feed_backlog(self) -> None:
         while not self._tasks.closed:
@@ -229,9 +246,10 @@ class Crew:
             for worker in list(self.workers):
                 worker.join()
             with self.lock:
-                if self.terminated or not self._is_work_left():
-                    break
-                self.maintain()
+                if all(worker.exitcode is not None for worker in self.workers):
+                    if self.terminated or not self._is_work_left():
+                        break
+                    self.maintain()
         self._join_handler()
         self._forget_owner()
 
@@ -249,6 +267,7 @@ class Crew:
             handler.join()
 
     def _owner_ended(self) -> None:
+        """Workers end as those of a process that was killed: when they are done with their task."""
         self.terminated = True
         self._drop_work()
 
@@ -262,8 +281,10 @@ class Crew:
         """terminate() in the owner's name, whoever asks: the pool has gone."""
         if self.terminated:
             return
-        if here() is self.owner:
+        if self.owner is not MAIN and self.owner.stopping:
+            self._owner_ended()
+        elif here() is self.owner:
             self.terminate()
-        elif self.owner is MAIN or not self.owner.stopping:
-            with suppress(RuntimeError):
+        else:
+            with suppress(RuntimeError):  # the interpreter is ending
                 threads.start_for(self.owner, self.terminate)

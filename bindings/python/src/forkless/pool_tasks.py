@@ -19,7 +19,7 @@ from typing import Any
 from forkless import _core
 from forkless.reduction import dumps, loads, reference
 
-__all__ = ["Share", "Work", "give_back", "unpack", "worker"]
+__all__ = ["Share", "Work", "give_back", "single_task", "unpack", "worker"]
 
 QUEUED = 1024  # tasks that wait for a worker at most; others wait where they come from
 HEAVY = 4096  # bytes from which on a task counts as heavy
@@ -65,11 +65,20 @@ def is_shared(func: Any) -> bool:
     return getattr(module, func.__qualname__, None) is func
 
 
+def _dumps(value: Any) -> Any:
+    parcel = dumps(value)
+    return bytes(parcel) if isinstance(parcel, memoryview) else parcel
+
+
+def _is_large(parcel: Any) -> bool:
+    return type(parcel) is not bytes or len(parcel) > HEAVY
+
+
 def pack(value: Any) -> tuple[Any, bool]:
     """A private copy of `value`, or its pickle and True. Raises what pickling raises."""
     copied = _core.try_copy(value, _NOT_PLAIN)
     if copied is _NOT_PLAIN:
-        return dumps(value), True
+        return _dumps(value), True
     return copied, False
 
 
@@ -96,17 +105,27 @@ def is_light(value: Any, depth: int = 2) -> bool:
     return False
 
 
+Task = tuple[Any, ...]
+
+
+def single_task(job: Any, results: _core.Channel, tag: Any, func: Any, args: Any, kwds: Any) -> Task:
+    """The task that does func(*args, **kwds) and sends the result, with `tag`, to `results`. It holds
+    `job`. Raises what pickling raises."""
+    shared = is_shared(func)
+    if shared and not kwds and type(args) is tuple and _NUMBERS.issuperset(map(type, args)):
+        return job, results, tag, call_star, func, args, _PLAIN, False
+    return job, results, tag, call, *_pack_task(func if shared else None, func, (args, kwds))
+
+
 class Work:
     """Where the tasks of a job come from. `call(func, payload)` is done for each payload."""
 
     def __init__(self, job: Any, call: Any, func: Any, payloads: Iterable[Any]) -> None:
         self.job = job
         self.tasks = self._make_tasks(call, func, payloads)
-        self.refused: Any = None  # a task for which there was no room
+        self.refused: Task | None = None  # for which there was no room
 
-    def _make_tasks(
-        self, call: Any, func: Any, payloads: Iterable[Any]
-    ) -> Iterator[tuple[Any, ...]]:
+    def _make_tasks(self, call: Any, func: Any, payloads: Iterable[Any]) -> Iterator[Task]:
         """Tasks, each with whether it is heavy at its end. What goes wrong becomes a result."""
         job, results, tag_of = self.job, self.job.results, self.job.tag
         shared = is_shared(func)
@@ -128,7 +147,7 @@ class Work:
             tag = index if tag_of is None else tag_of(index)
             index += 1
             try:
-                yield job, results, tag, _reraise, None, dumps(error), _PAYLOAD, False
+                yield job, results, tag, _reraise, None, _dumps(error), _PAYLOAD, False
             except Exception as failure:
                 results.put_ref((tag, False, failure, False))
         self.job.set_length(index)
@@ -136,11 +155,11 @@ class Work:
 
 def _pack_task(shared: Any, func: Any, payload: Any) -> tuple[Any, Any, int, bool]:
     if shared is None:
-        pickled = dumps((func, payload))
-        return None, pickled, _ALL, len(pickled) > HEAVY
+        pickled = _dumps((func, payload))
+        return None, pickled, _ALL, _is_large(pickled)
     copied, packed = pack(payload)
     if packed:
-        return func, copied, _PAYLOAD, len(copied) > HEAVY
+        return func, copied, _PAYLOAD, _is_large(copied)
     return func, copied, _PLAIN, not is_light(copied)
 
 
@@ -206,7 +225,7 @@ def worker(
     util.debug("worker exiting after %d tasks", completed)
 
 
-def _perform(task: tuple[Any, ...], room: _core.SemLock, wrap_exception: bool) -> None:
+def _perform(task: Task, room: _core.SemLock, wrap_exception: bool) -> None:
     """Run a task and send its result. Raises only what ends the worker."""
     _job, results, tag, call, func, payload, packed, heavy = task
     if heavy:
