@@ -63,19 +63,24 @@ static int encode_ext(core_state *state, PyObject *obj, fkl_msg **out)
     return 0;
 }
 
+int core_wrap(core_state *state, PyObject *obj, fkl_msg **out)
+{
+    fkl_err err = fkl_msg_wrap_ref(NULL, obj, release_object, state->interp, out);
+    if (err != FKL_OK) {
+        Py_DECREF(obj);
+        core_raise(state, err, "cannot send an object to another actor");
+        return -1;
+    }
+    return 0;
+}
+
 int core_encode(core_state *state, PyObject *obj, fkl_msg **out)
 {
     PyObject *copy = core_copy_plain(obj);
     if (copy == NULL) {
         return PyErr_Occurred() ? -1 : encode_ext(state, obj, out);
     }
-    fkl_err err = fkl_msg_wrap_ref(NULL, copy, release_object, state->interp, out);
-    if (err != FKL_OK) {
-        Py_DECREF(copy);
-        core_raise(state, err, "cannot send an object to another actor");
-        return -1;
-    }
-    return 0;
+    return core_wrap(state, copy, out);
 }
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);

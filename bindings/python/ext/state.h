@@ -83,6 +83,9 @@ int core_semlock_init(PyObject *module, core_state *state);
 // Encodes an object for another actor. Returns -1 with an exception set.
 int core_encode(core_state *state, PyObject *obj, fkl_msg **out);
 
+// Makes a message of a reference to `obj`, which it steals. Returns -1 with an exception set.
+int core_wrap(core_state *state, PyObject *obj, fkl_msg **out);
+
 // Decodes and destroys a message. Returns NULL with an exception set.
 PyObject *core_decode(core_state *state, fkl_msg *msg);
 

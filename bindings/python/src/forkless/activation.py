@@ -39,9 +39,12 @@ def activate() -> None:
 
 def serve_default_context() -> None:
     """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    from forkless import stdlib_pool
+
     with _lock:
         if not _default_context:
             stdlib.serve_default_context(_default_context)
+            stdlib_pool.install(_default_context)
 
 
 def _register_fork_hook() -> None:

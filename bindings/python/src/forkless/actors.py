@@ -50,6 +50,8 @@ class _State:
         self.interruptible: set[int] = set()  # those of them that can be unwound now
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+        # Called with a child that has ended or is about to, in any thread, perhaps twice.
+        self.child_watchers: list[Callable[[Actor], object]] = []
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -97,6 +99,17 @@ class Actor(_core.Actor, _State):
             inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
         _by_pid[self.pid] = self
+
+    def kill(self, code: int, /) -> bool:
+        published = super().kill(code)
+        if published:
+            self.tell_parent()
+        return published
+
+    def tell_parent(self) -> None:
+        """What SIGCHLD is to processes."""
+        for watcher in list(self.parent.child_watchers):
+            watcher(self)
 
 
 MAIN = MainActor()

@@ -263,4 +263,5 @@ def _release(actor: Actor) -> None:
     actor.locals.clear()
     actor.values.clear()
     actor.handlers.clear()
+    actor.tell_parent()
     threads.leave(actor)
