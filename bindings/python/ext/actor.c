@@ -75,6 +75,22 @@ int core_raise_thrown(core_state *state)
     return -1;
 }
 
+int core_check_ended(core_state *state)
+{
+    fkl_actor *handle = fkl_self();
+    if (handle == NULL || !fkl_actor_stop_requested(handle)) {
+        return 0;
+    }
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL || self->thread_ident == 0) { // its exit functions run: they may
+        return 0;
+    }
+    if (core_raise_thrown(state) == 0) {
+        core_raise_process_exit(state);
+    }
+    return -1;
+}
+
 void core_raise_process_exit(core_state *state)
 {
     actor_object *self = (actor_object *)core_current(state);

@@ -126,24 +126,10 @@ PyDoc_STRVAR(channel_put_doc,
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
              "(seconds), ValueError when it is closed, and what pickling raises.");
 
-// An actor that was ended neither sends nor takes anything any more, not even where it need not
-// wait. Raises ProcessExit.
-static bool has_ended(core_state *state)
-{
-    fkl_actor *self = fkl_self();
-    if (self == NULL || !fkl_actor_stop_requested(self)) {
-        return false;
-    }
-    if (core_raise_thrown(state) == 0) {
-        core_raise_process_exit(state);
-    }
-    return true;
-}
-
 // Sends t->msg, which it owns from here on.
 static PyObject *send(core_state *state, transfer *t)
 {
-    if (has_ended(state)) {
+    if (core_check_ended(state) < 0) {
         fkl_msg_destroy(t->msg);
         return NULL;
     }
@@ -178,6 +164,23 @@ static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssi
     return send(state, &t);
 }
 
+PyDoc_STRVAR(channel_put_ref_doc,
+             "put_ref(obj, block=True, timeout=None)\n--\n\n"
+             "Send obj itself instead of a copy, for callers that made the copy, or that mean to\n"
+             "share. Raises as put() does.");
+
+static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.stream = self->stream};
+    if (check_arity("put_ref", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_wrap(state, Py_NewRef(args[0]), CORE_COPY, &t.msg) < 0) {
+        return NULL;
+    }
+    return send(state, &t);
+}
+
 PyDoc_STRVAR(
     channel_put_bytes_doc,
     "put_bytes(buffer, block=True, timeout=None)\n--\n\n"
@@ -200,7 +203,7 @@ static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, 
 static bool receive(core_state *state, transfer *t, const char *name, PyObject *const *args,
                     Py_ssize_t nargs)
 {
-    if (check_arity(name, nargs, 0, 2) < 0 || has_ended(state)) {
+    if (check_arity(name, nargs, 0, 2) < 0 || core_check_ended(state) < 0) {
         return false;
     }
     fkl_err err = core_stream_try_receive(t->stream, &t->msg);
@@ -252,6 +255,36 @@ static PyObject *channel_get_bytes(channel_object *self, PyObject *const *args, 
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.stream = self->stream};
     return receive(state, &t, "get_bytes", args, nargs) ? core_decode_bytes(state, t.msg) : NULL;
+}
+
+PyDoc_STRVAR(channel_drain_doc,
+             "drain(into)\n--\n\n"
+             "Append all objects that are there to the list `into`, oldest first, and return how\n"
+             "many messages were taken. None is not appended: it only wakes who waits. What was\n"
+             "taken is in the list whatever is raised; after CorruptMessage others may be left.");
+
+static PyObject *channel_drain(channel_object *self, PyObject *into)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!PyList_Check(into)) {
+        PyErr_SetString(PyExc_TypeError, "drain() takes a list");
+        return NULL;
+    }
+    Py_ssize_t taken = 0;
+    fkl_msg *msg;
+    while (core_stream_try_receive(self->stream, &msg) == FKL_OK) {
+        PyObject *obj = core_decode(state, msg);
+        if (obj == NULL) {
+            return NULL;
+        }
+        int appended = obj == Py_None ? 0 : PyList_Append(into, obj);
+        Py_DECREF(obj);
+        if (appended < 0) {
+            return NULL;
+        }
+        taken++;
+    }
+    return PyLong_FromSsize_t(taken);
 }
 
 PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
@@ -380,9 +413,11 @@ static Py_ssize_t channel_len(channel_object *self)
 #define METHOD(name) (PyCFunction)(void (*)(void)) channel_##name
 static PyMethodDef channel_methods[] = {
     {"put", METHOD(put), METH_FASTCALL, channel_put_doc},
+    {"put_ref", METHOD(put_ref), METH_FASTCALL, channel_put_ref_doc},
     {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
     {"put_bytes", METHOD(put_bytes), METH_FASTCALL, channel_put_bytes_doc},
     {"get_bytes", METHOD(get_bytes), METH_FASTCALL, channel_get_bytes_doc},
+    {"drain", (PyCFunction)channel_drain, METH_O, channel_drain_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},

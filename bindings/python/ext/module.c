@@ -136,6 +136,39 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(set_metaclass_doc, "set_metaclass(cls, metaclass)\n--\n\n"
+                                "Change the type of a class to one with the same layout.");
+
+// What assigning to __class__ does, which refuses classes whose type is `type` itself because that
+// one is immutable: it stays so, the class alone gets another one.
+static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyTypeObject *cls, *metaclass;
+    if (!PyArg_ParseTuple(args, "O!O!:set_metaclass", &PyType_Type, &cls, &PyType_Type,
+                          &metaclass)) {
+        return NULL;
+    }
+    PyTypeObject *before = Py_TYPE(cls);
+    if (!PyType_HasFeature(cls, Py_TPFLAGS_HEAPTYPE) ||
+        !PyType_IsSubtype(metaclass, &PyType_Type) ||
+        metaclass->tp_basicsize != before->tp_basicsize ||
+        metaclass->tp_itemsize != before->tp_itemsize) {
+        PyErr_Format(PyExc_TypeError, "the type of %R cannot become %R", (PyObject *)cls,
+                     (PyObject *)metaclass);
+        return NULL;
+    }
+    if (PyType_HasFeature(metaclass, Py_TPFLAGS_HEAPTYPE)) {
+        Py_INCREF(metaclass); // instances hold a reference to a heap type, and to no other
+    }
+    Py_SET_TYPE((PyObject *)cls, metaclass);
+    PyType_Modified(cls);
+    if (PyType_HasFeature(before, Py_TPFLAGS_HEAPTYPE)) {
+        Py_DECREF(before);
+    }
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(throw_at_doc,
              "throw_at(thread_ident, exception_class)\n--\n\n"
              "Raise an instance of the class at the next bytecode of a thread; with\n"
@@ -175,6 +208,7 @@ static PyMethodDef module_methods[] = {
     {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
+    {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
     {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},

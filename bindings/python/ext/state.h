@@ -71,6 +71,10 @@ PyObject *core_current(core_state *state);
 // Raises the exception that was thrown at the current actor, if there is one: -1, else 0.
 int core_raise_thrown(core_state *state);
 
+// Raises ProcessExit, or what was thrown, if the current actor was told to stop and still runs its
+// own code: -1, else 0. Then it neither sends nor takes anything, not even where it need not wait.
+int core_check_ended(core_state *state);
+
 // Raises ProcessExit with the exit code of the current actor.
 void core_raise_process_exit(core_state *state);
 
@@ -93,6 +97,10 @@ typedef enum core_kind {
 int core_encode(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
 // The same for the bytes of a buffer: an exact bytes object is shared.
 int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight);
+
+// Makes a message of a reference to `obj`, which it steals and nobody changes any more. Returns -1
+// with an exception set.
+int core_wrap(core_state *state, PyObject *obj, core_kind kind, fkl_msg **out);
 
 // Decodes and destroys a message. Returns NULL with an exception set.
 PyObject *core_decode(core_state *state, fkl_msg *msg);

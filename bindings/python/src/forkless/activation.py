@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, personality, stdlib
+from forkless import _core, isolation, personality, stdlib
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -34,17 +34,22 @@ def activate() -> None:
         if not _base:
             stdlib.install(_base)
             personality.install(_base)
+            isolation.reinstall()
             _register_fork_hook()
 
 
 def serve_default_context() -> None:
     """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    from forkless import stdlib_pool
+
     with _lock:
         if not _default_context:
             from forkless import queues
 
             stdlib.serve_default_context(_default_context)
             queues.take_over(_default_context, _is_simulated)
+
+            stdlib_pool.install(_default_context)
 
 
 def _is_simulated(context: Any) -> bool:
@@ -85,6 +90,7 @@ def uninstall() -> None:
             )
         _aliases.undo()
         _default_context.undo()
+        isolation.uninstall()
         _base.undo()
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from forkless import _core, isolation, stdlib, stdlib_futures
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
-from forkless.personality import streams, threads
+from forkless.personality import contexts, folders, streams, threads
 from forkless.personality.ids import unwind_helpers
 from forkless.reduction import dumps, loads
 
@@ -175,10 +175,11 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
+    folders.enter(actor)
     try:
         actor.enter()
         threads.enter(actor)
-        code, error = _run(actor, actor.process)
+        code, error = contexts.run(actor, _run, actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
         actor.exit_now(exit_.args[0] if exit_.args else 0)
@@ -262,5 +263,7 @@ def _release(actor: Actor) -> None:
     actor.close_ends()
     streams.close(actor)
     actor.locals.clear()
+    actor.values.clear()
     actor.handlers.clear()
+    actor.tell_parent()
     threads.leave(actor)

@@ -254,11 +254,11 @@ def take_over(patches: PatchSet, is_simulated: Callable[[Any], bool]) -> None:
 
 
 def _choosing(original: Any, ours: Any, is_simulated: Callable[[Any], bool]) -> Any:
-    def __init__(self: Any, *args: Any, ctx: Any) -> None:
+    def init(self: Any, *args: Any, ctx: Any) -> None:
         if is_simulated(ctx) and not getattr(self, "keeps_pipe", False):
             ours.__init__(self, *args, ctx=ctx)
         else:
             original(self, *args, ctx=ctx)
 
-    __init__.__qualname__ = original.__qualname__
-    return __init__
+    init.__name__, init.__qualname__ = "__init__", original.__qualname__
+    return init

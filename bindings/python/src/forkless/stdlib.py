@@ -278,7 +278,7 @@ def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
     patches.attribute(connection, "_forkless_Pipe", lambda duplex: pipe(duplex))
     patches.code(connection.Pipe, _pipe_code)  # type: ignore[arg-type]
     patches.attribute(reduction, "_forkless_DupFd", dup_fd)
-    patches.code(reduction.DupFd, _dup_fd_code)
+    patches.code(reduction.DupFd, _dup_fd_code)  # type: ignore[arg-type]
 
 
 def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:
