@@ -26,6 +26,7 @@ typedef struct core_state {
     // Set from Python (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> bytes-like
     PyObject *loads;         // loads(bytes-like) -> obj
+    PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
     int next_pid;            // guarded by the GIL (or the object lock of the module)
 } core_state;

@@ -173,7 +173,8 @@ def try_copy(obj: Any, otherwise: Any, /) -> Any:
     """A copy of plain data, or `otherwise` for any other object."""
 
 def pack(obj: object, /) -> bytes:
-    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits."""
+    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits. A dict
+    of a subclass becomes an FKL_EXT_ERROR."""
 
 def unpack(data: Buffer, /) -> Any:
     """The object in msgpack bytes. Raises CorruptMessage."""
@@ -181,9 +182,14 @@ def unpack(data: Buffer, /) -> Any:
 def configure(
     dumps: Callable[[Any], Buffer],
     loads: Callable[[Any], Any],
+    error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors."""
+
+def set_metaclass(cls: type, metaclass: type, /) -> None:
+    """Change the type of a class to one with the same layout. The caller changes the class as well, so
+    that no cache keeps what it knew. Raises TypeError for another layout."""
 
 def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
     """Raise an instance of the class at the next bytecode of a thread; with None, take back what was

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 
-from forkless import _core, personality, stdlib
+from forkless import _core, isolation, personality, stdlib
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -33,6 +33,7 @@ def activate() -> None:
         if not _base:
             stdlib.install(_base)
             personality.install(_base)
+            isolation.reinstall()
             _register_fork_hook()
 
 
@@ -76,6 +77,7 @@ def uninstall() -> None:
             )
         _aliases.undo()
         _default_context.undo()
+        isolation.uninstall()
         _base.undo()
 
 
