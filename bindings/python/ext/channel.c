@@ -83,6 +83,17 @@ static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_
     return 0;
 }
 
+// Destroys a message that was not sent, and raises.
+static PyObject *refuse(core_state *state, fkl_msg *msg, fkl_err err)
+{
+    fkl_msg_destroy(msg);
+    if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
+        PyErr_SetNone(state->queue_full);
+        return NULL;
+    }
+    return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+}
+
 // Sends t->msg, which it owns from here on.
 static PyObject *send(core_state *state, transfer *t)
 {
@@ -90,15 +101,10 @@ static PyObject *send(core_state *state, transfer *t)
     if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
         err = core_blocking(state, do_send, t);
     }
-    if (err == FKL_OK) {
-        Py_RETURN_NONE;
+    if (err != FKL_OK) {
+        return refuse(state, t->msg, err);
     }
-    fkl_msg_destroy(t->msg);
-    if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
-        PyErr_SetNone(state->queue_full);
-        return NULL;
-    }
-    return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(channel_put_doc,
@@ -165,6 +171,26 @@ static PyObject *channel_drain(channel_object *self, PyObject *into)
     return PyLong_FromSsize_t(taken);
 }
 
+// The object in `msg`, or what is raised when there is none.
+static PyObject *receive_result(core_state *state, fkl_err err, fkl_msg *msg)
+{
+    switch (err) {
+    case FKL_OK:
+        return core_decode(state, msg);
+    case FKL_EEMPTY:
+    case FKL_ETIMEDOUT:
+        PyErr_SetNone(state->queue_empty);
+        return NULL;
+    case FKL_ECLOSED:
+        PyErr_SetString(PyExc_EOFError, "the channel is closed and empty");
+        return NULL;
+    case FKL_EINTR:
+        return NULL;
+    default:
+        return core_raise(state, err, "cannot get an object");
+    }
+}
+
 PyDoc_STRVAR(channel_get_doc,
              "get(block=True, timeout=None)\n--\n\n"
              "Take the oldest object. Raises queue.Empty when none arrives until the timeout\n"
@@ -186,21 +212,80 @@ static PyObject *channel_get(channel_object *self, PyObject *const *args, Py_ssi
             err = core_blocking(state, do_receive, &t);
         }
     }
-    switch (err) {
-    case FKL_OK:
-        return core_decode(state, t.msg);
-    case FKL_EEMPTY:
-    case FKL_ETIMEDOUT:
-        PyErr_SetNone(state->queue_empty);
-        return NULL;
-    case FKL_ECLOSED:
-        PyErr_SetString(PyExc_EOFError, "the channel is closed and empty");
-        return NULL;
-    case FKL_EINTR:
-        return NULL;
-    default:
-        return core_raise(state, err, "cannot get an object");
+    return receive_result(state, err, t.msg);
+}
+
+// A send that does not wait, and then a receive that does.
+typedef struct {
+    fkl_channel *to; // NULL once msg was sent
+    fkl_msg *msg;
+    fkl_err sent;
+    transfer in;
+} exchange;
+
+static fkl_err do_exchange(void *ctx)
+{
+    exchange *x = ctx;
+    if (x->to != NULL) {
+        x->sent = fkl_channel_try_send(x->to, x->msg);
+        if (x->sent != FKL_OK) {
+            return x->sent;
+        }
+        fkl_channel_release(x->to);
+        x->to = NULL;
     }
+    return do_receive(&x->in);
+}
+
+// Takes [channel, obj] out of the list, so that neither is held during the wait.
+static int take_outbox(core_state *state, PyObject *outbox, exchange *x)
+{
+    if (!PyList_Check(outbox) || PyList_GET_SIZE(outbox) != 2 ||
+        Py_TYPE(PyList_GET_ITEM(outbox, 0)) != state->channel_type) {
+        PyErr_SetString(PyExc_TypeError, "get_after() takes a list of a channel and an object");
+        return -1;
+    }
+    if (core_wrap(state, Py_NewRef(PyList_GET_ITEM(outbox, 1)), &x->msg) < 0) {
+        return -1;
+    }
+    x->to = fkl_channel_retain(((channel_object *)PyList_GET_ITEM(outbox, 0))->channel);
+    if (PyList_SetSlice(outbox, 0, 2, NULL) < 0) {
+        fkl_channel_release(x->to);
+        fkl_msg_destroy(x->msg);
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(channel_get_after_doc,
+             "get_after(outbox)\n--\n\n"
+             "Empty the list outbox, [channel, obj], by channel.put_ref(obj, False); then get().\n"
+             "Whoever waits for obj finds the GIL free, unless there is something to get already.\n"
+             "Raises queue.Full and ValueError when obj was not sent, and as get() when it was.");
+
+static PyObject *channel_get_after(channel_object *self, PyObject *outbox)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    exchange x = {.in = {.channel = self->channel, .deadline = FKL_FOREVER}};
+    fkl_err err;
+    if (take_outbox(state, outbox, &x) < 0) {
+        return NULL;
+    }
+    if (fkl_channel_len(self->channel) > 0) {
+        x.in.deadline = FKL_NO_WAIT;
+        err = do_exchange(&x);
+        x.in.deadline = FKL_FOREVER;
+        if (x.to == NULL && err == FKL_ETIMEDOUT) { // another receiver was faster
+            err = core_blocking(state, do_exchange, &x);
+        }
+    } else {
+        err = core_blocking(state, do_exchange, &x);
+    }
+    if (x.to != NULL) {
+        fkl_channel_release(x.to);
+        return refuse(state, x.msg, x.sent);
+    }
+    return receive_result(state, err, x.in.msg);
 }
 
 PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
@@ -293,6 +378,7 @@ static PyMethodDef channel_methods[] = {
     {"put_ref", METHOD(put_ref), METH_FASTCALL, channel_put_ref_doc},
     {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
     {"drain", (PyCFunction)channel_drain, METH_O, channel_drain_doc},
+    {"get_after", (PyCFunction)channel_get_after, METH_O, channel_get_after_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},

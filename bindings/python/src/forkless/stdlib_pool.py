@@ -54,7 +54,7 @@ def _either(ours: Any, original: Any) -> Any:
 def _init_function() -> Any:
     original = _DEFAULTS["__init__"]
 
-    def __init__(
+    def init(
         self: Any,
         processes: Any = None,
         initializer: Any = None,
@@ -74,7 +74,8 @@ def _init_function() -> Any:
             function = ActorPool.__init__
         function(self, processes, initializer, initargs, maxtasksperchild, context)
 
-    return __init__
+    init.__name__, init.__qualname__ = original.__name__, original.__qualname__
+    return init
 
 
 def _is_simulated(context: Any) -> bool:

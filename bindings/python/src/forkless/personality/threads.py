@@ -70,7 +70,7 @@ def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     actor.run(_call_helper, actor, function, args, kwargs)
 
 
-_real_start_new_thread = _thread.start_new_thread
+_real_start_new_thread: Any = _thread.start_new_thread
 
 
 def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
