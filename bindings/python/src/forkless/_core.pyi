@@ -102,8 +102,8 @@ class Channel:
         is raised; CorruptMessage leaves the rest."""
     def get_after(self, outbox: list[Any], /) -> Any:
         """Empty the list outbox, [channel, obj], by channel.put_ref(obj, False); then get(). Whoever
-        waits for obj finds the GIL free, unless there is something to get already. Raises queue.Full
-        and ValueError when obj was not sent, and as get() when it was."""
+        waits for obj finds the GIL free, unless there is something to get already. Raises as
+        put_ref() when obj was not sent, and as get() when it was."""
     def poll(self, timeout: _Seconds | None = 0.0, /) -> bool:
         """Whether an object is there, or the channel closed, waiting up to the timeout."""
     def put_message(self, payload: Buffer, msgpack: object = True, /) -> None:

@@ -14,16 +14,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context, util
 from multiprocessing import pool as mp
-from multiprocessing import queues as mp_queues
 from typing import Any
 
 from forkless import _core
 from forkless import pool_tasks as tasks
 from forkless.pool_crew import Crew
 from forkless.pool_results import ApplyResult, IMapIterator, IMapUnorderedIterator, MapResult
-from forkless.queues import SimpleQueue
 
-__all__ = ["ActorPool", "Notifier", "PipeContext", "PipeQueue", "ThreadContext"]
+__all__ = ["ActorPool"]
 
 # They can be iterated at once, without running code of the program.
 _AT_HAND = (list, tuple, range, set, frozenset, dict, str, bytes, bytearray)
@@ -45,6 +43,8 @@ class _Outstanding:
 
     def __iter__(self) -> Iterator[int]:
         return (job._job for job in self._crew.unfinished())
+
+    keeps_pipe = True  # see queues.take_over()
 
 
 class _Waiting:
@@ -230,44 +230,3 @@ class ActorPool:
         if self._state not in (mp.CLOSE, mp.TERMINATE):
             raise ValueError("In unknown state")
         self._crew.join()
-
-
-# Pools that keep the machinery of the standard library
-
-
-class PipeQueue(mp_queues.SimpleQueue):
-    """The SimpleQueue of the standard library, under a name that it can be pickled by: install()
-    puts another class where that one stands."""
-
-
-class Notifier(SimpleQueue):
-    """A queue on which the thread that minds the threads of a ThreadPool waits."""
-
-    _reader = None
-
-
-class _Context:
-    """A context with another kind of SimpleQueue."""
-
-    queue: Any
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def SimpleQueue(self) -> Any:
-        return self.queue(ctx=self._context)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-
-class PipeContext(_Context):
-    """A context whose SimpleQueue is that of the standard library."""
-
-    queue = PipeQueue
-
-
-class ThreadContext(_Context):
-    """A context for ThreadPool."""
-
-    queue = Notifier
