@@ -14,6 +14,7 @@ import time
 
 from forkless import _core, personality, stdlib
 from forkless.patches import PatchSet
+from forkless.personality import signals
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
 
@@ -27,6 +28,8 @@ _fork_hook_registered = False
 def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
     if _base:
+        if not signals.relays():
+            signals.relay()
         return
     with _lock:
         serve_default_context()

@@ -9,7 +9,7 @@ always did otherwise. Code that took a reference to such a function before that 
 from __future__ import annotations
 
 from forkless.patches import PatchSet
-from forkless.personality import ids, signals, streams, threads
+from forkless.personality import ids, mutexes, signals, sockets, streams, threads, waits
 
 __all__ = ["install"]
 
@@ -20,3 +20,6 @@ def install(patches: PatchSet) -> None:
     ids.install(patches)
     signals.install(patches)
     streams.install(patches)
+    waits.install(patches)
+    sockets.install(patches)
+    mutexes.install(patches)
