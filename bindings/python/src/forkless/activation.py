@@ -15,6 +15,7 @@ from typing import Any
 
 from forkless import _core, isolation, personality, stdlib
 from forkless.patches import PatchSet
+from forkless.personality import signals
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
 
@@ -28,6 +29,8 @@ _fork_hook_registered = False
 def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
     if _base:
+        if not signals.relays():
+            signals.relay()
         return
     with _lock:
         serve_default_context()

@@ -7,8 +7,11 @@ Both have the same attributes, so that the rest of the package does not ask whic
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +23,13 @@ __all__ = [
     "MAIN",
     "Actor",
     "MainActor",
+    "Orphan",
     "find",
     "group_members",
     "here",
     "inheritance",
     "live",
+    "orphans",
     "serials",
 ]
 
@@ -43,7 +48,8 @@ class _State:
         self.parent_process: Any = None
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
-        self.handlers: dict[int, Any] = {}  # signal number -> handler, where it was set
+        # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
+        self.handlers: dict[int, Any] = {}
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
         self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
         self.locals: dict[Any, Any] = {}  # see forkless.isolation
@@ -58,6 +64,7 @@ class _State:
         self.child_watchers: list[Callable[[Actor], object]] = []
         self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
         self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
+        self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -100,7 +107,8 @@ class Actor(_core.Actor, _State):
         self.pgid = parent.pgid
         self.sid = parent.sid
         self.process = process
-        self.handlers.update(parent.handlers)
+        self.handlers = parent.handlers
+        self.ended: float | None = None  # time.time() of an end that its threads may survive
         for inherit in inheritance:
             inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
@@ -161,6 +169,41 @@ def live() -> list[Actor]:
 def group_members(pgid: int) -> list[Actor]:
     """The live actors of a process group."""
     return [actor for actor in live() if actor.pgid == pgid]
+
+
+@dataclasses.dataclass(frozen=True)
+class Orphan:
+    """A simulated process that has ended while threads of it still run."""
+
+    name: str
+    pid: int
+    exitcode: int
+    since: float  # the time.time() of its end
+    stacks: tuple[str, ...]  # where its threads are, as tracebacks show it; its main thread's first
+
+    def __str__(self) -> str:
+        when = time.strftime("%H:%M:%S", time.localtime(self.since))
+        head = f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        return "\n".join((head, *self.stacks))
+
+
+def orphans() -> list[Orphan]:
+    """The simulated processes that have ended while threads of them still run, the oldest first.
+
+    Such a thread is inside foreign code that nothing interrupts, or it swallows every exception. It
+    goes on until it comes back, and keeps nobody from exiting. Never blocks.
+    """
+    import traceback
+
+    found = []
+    frames = sys._current_frames()
+    for actor in list(_by_pid.values()):
+        code = actor.poll()
+        idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
+        if code is not None and idents and actor.ended is not None:
+            stacks = tuple("".join(traceback.format_stack(frames[i])).rstrip() for i in idents)
+            found.append(Orphan(actor.process.name, actor.pid, code, actor.ended, stacks))
+    return sorted(found, key=lambda orphan: orphan.pid)
 
 
 # Simulated pids start here; the kernel's are below (see ext/actor.c).

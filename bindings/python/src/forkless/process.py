@@ -9,6 +9,7 @@ travel by reference, because code is shared.
 from __future__ import annotations
 
 import sys
+import time
 import types
 from multiprocessing import process as mp
 from multiprocessing import util
@@ -17,7 +18,7 @@ from typing import Any
 from forkless import _core, isolation, stdlib
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
-from forkless.personality import contexts, folders, streams, threads
+from forkless.personality import contexts, folders, sockets, streams, threads
 from forkless.personality.ids import unwind_helpers
 from forkless.reduction import dumps, loads
 
@@ -256,13 +257,17 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
-    if actor.interruptible:  # daemon threads, which go with their process
+    if actor.helpers:  # daemon threads, which go with their process
+        if actor.ended is None:
+            actor.ended = time.time()
         actor.stop()
         unwind_helpers(actor)
     actor.close_ends()
+    if actor.opened:
+        sockets.close_opened(actor)
     streams.close(actor)
     actor.locals.clear()
     actor.values.clear()
-    actor.handlers.clear()
+    actor.handlers = {}
     actor.tell_parent()
     threads.leave(actor)

@@ -17,6 +17,7 @@ from typing import Any
 from forkless import _core
 from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
+from forkless.personality.ids import unwinding
 
 __all__ = ["MainThread", "enter", "install", "join_helpers", "leave", "start_for"]
 
@@ -67,7 +68,12 @@ def join_helpers(actor: Actor) -> None:
 
 
 def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
-    actor.run(_call_helper, actor, function, args, kwargs)
+    thread = getattr(function, "__self__", None)
+    try:
+        actor.run(_call_helper, actor, function, args, kwargs)
+    finally:
+        if isinstance(thread, threading.Thread):
+            thread._forkless_ended.release()  # type: ignore[attr-defined]
 
 
 _real_start_new_thread: Any = _thread.start_new_thread
@@ -111,6 +117,13 @@ def _prepare(actor: Actor, thread: Any) -> None:
         if not isinstance(sys.exc_info()[1], _core.ProcessExit):
             report(thread)
 
+    def set_tstate_lock() -> None:
+        type(thread)._set_tstate_lock(thread)
+        with threading._shutdown_locks_lock:  # type: ignore[attr-defined]
+            threading._shutdown_locks.discard(thread._tstate_lock)  # type: ignore[attr-defined]
+
+    if hasattr(threading, "_shutdown_locks"):  # until 3.12; see start_new_thread for later ones
+        thread._set_tstate_lock = set_tstate_lock
     thread.run = interruptible_run
     thread._invoke_excepthook = invoke_excepthook
 
@@ -123,8 +136,19 @@ def _run_interruptibly(actor: Actor, function: Any, args: Any, kwargs: Any) -> N
             raise _core.ProcessExit(actor.poll() or 0)
         function(*args, **kwargs)
     finally:
-        actor.interruptible.discard(ident)
-        _core.throw_at(ident, None)  # what is still on its way comes too late
+        _end_interruptions(actor, ident)
+
+
+def _end_interruptions(actor: Actor, ident: int) -> None:
+    """Let nothing be raised in this thread any more; what is raised in here comes too late."""
+    while True:
+        try:
+            with unwinding:
+                actor.interruptible.discard(ident)
+                _core.throw_at(ident, None)
+                return
+        except _core.ProcessExit:
+            pass
 
 
 def _inheriting(original: Any) -> Any:
@@ -139,7 +163,12 @@ def _inheriting(original: Any) -> Any:
             raise TypeError("first arg must be callable")
         if not isinstance(args, tuple):
             raise TypeError("2nd arg must be a tuple")
+        thread = getattr(function, "__self__", None)
+        if isinstance(thread, threading.Thread):
+            thread._forkless_ended = _core.SemLock(1, 0, 1)  # type: ignore[attr-defined]
         if original is _real_start_joinable_thread:
+            # The actor waits for it, the interpreter does not: the actor may have been killed.
+            options["daemon"] = True
             return original(lambda: _run_helper(actor, function, (), {}), **options)
         return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
 
