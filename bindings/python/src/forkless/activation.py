@@ -12,7 +12,7 @@ import os
 import threading
 import time
 
-from forkless import _core, personality, stdlib
+from forkless import _core, missing, personality, stdlib, stdlib_memory
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -32,6 +32,7 @@ def activate() -> None:
         serve_default_context()
         if not _base:
             stdlib.install(_base)
+            stdlib_memory.install(_base)
             personality.install(_base)
             _register_fork_hook()
 
@@ -72,7 +73,8 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
-        _default_context.undo()
+        if missing.has_processes():
+            _default_context.undo()
         _base.undo()
 
 
