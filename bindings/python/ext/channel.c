@@ -83,6 +83,24 @@ static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_
     return 0;
 }
 
+// Sends t->msg, which it owns from here on.
+static PyObject *send(core_state *state, transfer *t)
+{
+    fkl_err err = fkl_channel_try_send(t->channel, t->msg);
+    if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
+        err = core_blocking(state, do_send, t);
+    }
+    if (err == FKL_OK) {
+        Py_RETURN_NONE;
+    }
+    fkl_msg_destroy(t->msg);
+    if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
+        PyErr_SetNone(state->queue_full);
+        return NULL;
+    }
+    return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+}
+
 PyDoc_STRVAR(channel_put_doc,
              "put(obj, block=True, timeout=None)\n--\n\n"
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
@@ -97,19 +115,54 @@ static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssi
         core_encode(state, args[0], &t.msg) < 0) {
         return NULL;
     }
-    fkl_err err = fkl_channel_try_send(self->channel, t.msg);
-    if (err == FKL_EFULL && t.deadline != FKL_NO_WAIT) {
-        err = core_blocking(state, do_send, &t);
-    }
-    if (err == FKL_OK) {
-        Py_RETURN_NONE;
-    }
-    fkl_msg_destroy(t.msg);
-    if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
-        PyErr_SetNone(state->queue_full);
+    return send(state, &t);
+}
+
+PyDoc_STRVAR(channel_put_ref_doc,
+             "put_ref(obj, block=True, timeout=None)\n--\n\n"
+             "Send obj itself instead of a copy, for callers that made the copy, or that mean to\n"
+             "share. Raises as put() does.");
+
+static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.channel = self->channel};
+    if (check_arity("put_ref", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_wrap(state, Py_NewRef(args[0]), &t.msg) < 0) {
         return NULL;
     }
-    return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+    return send(state, &t);
+}
+
+PyDoc_STRVAR(channel_drain_doc,
+             "drain(into)\n--\n\n"
+             "Append all objects that are there to the list `into`, oldest first, and return how\n"
+             "many messages were taken. None is not appended: it only wakes who waits. What was\n"
+             "taken is in the list whatever is raised; after CorruptMessage others may be left.");
+
+static PyObject *channel_drain(channel_object *self, PyObject *into)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!PyList_Check(into)) {
+        PyErr_SetString(PyExc_TypeError, "drain() takes a list");
+        return NULL;
+    }
+    Py_ssize_t taken = 0;
+    fkl_msg *msg;
+    while (fkl_channel_try_receive(self->channel, &msg) == FKL_OK) {
+        PyObject *obj = core_decode(state, msg);
+        if (obj == NULL) {
+            return NULL;
+        }
+        int appended = obj == Py_None ? 0 : PyList_Append(into, obj);
+        Py_DECREF(obj);
+        if (appended < 0) {
+            return NULL;
+        }
+        taken++;
+    }
+    return PyLong_FromSsize_t(taken);
 }
 
 PyDoc_STRVAR(channel_get_doc,
@@ -237,7 +290,9 @@ static Py_ssize_t channel_len(channel_object *self)
 #define METHOD(name) (PyCFunction)(void (*)(void)) channel_##name
 static PyMethodDef channel_methods[] = {
     {"put", METHOD(put), METH_FASTCALL, channel_put_doc},
+    {"put_ref", METHOD(put_ref), METH_FASTCALL, channel_put_ref_doc},
     {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
+    {"drain", (PyCFunction)channel_drain, METH_O, channel_drain_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Python objects as messages. Plain data crosses by reference to a private copy (copy.c); anything
-// else as a msgpack extension that carries a pickle. Messages from C actors are msgpack or raw
-// bytes.
+// Python objects as messages. Plain data crosses by reference to a private copy (copy.c);
+// exceptions as a msgpack record that others can read; anything else as a pickle in a msgpack
+// extension. Messages from C actors are msgpack or raw bytes.
 
 #include "state.h"
 
@@ -25,27 +25,49 @@ static void release_object(void *ref, void *ctx)
     PyGILState_Release(gil);
 }
 
-static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out)
+// The packed record of an exception, which actors in C can read. Returns bytes.
+static PyObject *pack_exception(core_state *state, PyObject *error)
 {
-    PyObject *pickled = PyObject_CallOneArg(state->dumps, obj);
-    if (pickled == NULL) {
+    PyObject *record = PyObject_CallOneArg(state->error_record, error);
+    PyObject *packed = record == NULL ? NULL : core_pack(state, record);
+    Py_XDECREF(record);
+    return packed;
+}
+
+static int encode_ext(core_state *state, PyObject *obj, fkl_msg **out)
+{
+    bool is_error = PyExceptionInstance_Check(obj);
+    PyObject *bytes =
+        is_error ? pack_exception(state, obj) : PyObject_CallOneArg(state->dumps, obj);
+    if (bytes == NULL) {
         return -1;
     }
     Py_buffer view;
-    if (PyObject_GetBuffer(pickled, &view, PyBUF_SIMPLE) < 0) {
-        Py_DECREF(pickled);
+    if (PyObject_GetBuffer(bytes, &view, PyBUF_SIMPLE) < 0) {
+        Py_DECREF(bytes);
         return -1;
     }
     fkl_packer *packer;
     fkl_err err = fkl_packer_create(NULL, &packer);
     if (err == FKL_OK) {
-        fkl_pack_ext(packer, FKL_EXT_PICKLE, view.buf, (size_t)view.len);
+        fkl_pack_ext(packer, is_error ? FKL_EXT_ERROR : FKL_EXT_PICKLE, view.buf, (size_t)view.len);
         err = fkl_packer_finish(packer, out);
         fkl_packer_destroy(packer);
     }
     PyBuffer_Release(&view);
-    Py_DECREF(pickled);
+    Py_DECREF(bytes);
     if (err != FKL_OK) {
+        core_raise(state, err, "cannot send an object to another actor");
+        return -1;
+    }
+    return 0;
+}
+
+int core_wrap(core_state *state, PyObject *obj, fkl_msg **out)
+{
+    fkl_err err = fkl_msg_wrap_ref(NULL, obj, release_object, state->interp, out);
+    if (err != FKL_OK) {
+        Py_DECREF(obj);
         core_raise(state, err, "cannot send an object to another actor");
         return -1;
     }
@@ -56,15 +78,9 @@ int core_encode(core_state *state, PyObject *obj, fkl_msg **out)
 {
     PyObject *copy = core_copy_plain(obj);
     if (copy == NULL) {
-        return PyErr_Occurred() ? -1 : encode_pickle(state, obj, out);
+        return PyErr_Occurred() ? -1 : encode_ext(state, obj, out);
     }
-    fkl_err err = fkl_msg_wrap_ref(NULL, copy, release_object, state->interp, out);
-    if (err != FKL_OK) {
-        Py_DECREF(copy);
-        core_raise(state, err, "cannot send an object to another actor");
-        return -1;
-    }
-    return 0;
+    return core_wrap(state, copy, out);
 }
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);
@@ -252,12 +268,36 @@ static int pack_dict(fkl_packer *packer, PyObject *obj)
     return 0;
 }
 
+// A record inside of another one: an exception's cause (ErrorRecord in exceptions.py).
+static int pack_record(fkl_packer *packer, PyObject *obj)
+{
+    fkl_packer *inner;
+    const void *data;
+    size_t len;
+    fkl_err err = fkl_packer_create(NULL, &inner);
+    if (err != FKL_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int result = pack_dict(inner, obj);
+    if (result == 0 && (err = fkl_packer_bytes(inner, &data, &len)) == FKL_OK) {
+        fkl_pack_ext(packer, FKL_EXT_ERROR, data, len);
+    } else if (result == 0) {
+        PyErr_Format(PyExc_ValueError, "cannot pack an error record: %s", fkl_strerror(err));
+        result = -1;
+    }
+    fkl_packer_destroy(inner);
+    return result;
+}
+
 static int pack_container(fkl_packer *packer, PyObject *obj)
 {
     if (Py_EnterRecursiveCall(" while packing an object as msgpack")) {
         return -1;
     }
-    int result = PyDict_CheckExact(obj) ? pack_dict(packer, obj) : pack_sequence(packer, obj);
+    int result = PyDict_CheckExact(obj) ? pack_dict(packer, obj)
+                 : PyDict_Check(obj)    ? pack_record(packer, obj)
+                                        : pack_sequence(packer, obj);
     Py_LeaveRecursiveCall();
     return result;
 }
@@ -276,7 +316,7 @@ static int pack_value(fkl_packer *packer, PyObject *obj)
         return pack_str(packer, obj);
     } else if (PyBytes_CheckExact(obj)) {
         fkl_pack_bin(packer, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
-    } else if (PyDict_CheckExact(obj) || PyList_CheckExact(obj) || PyTuple_CheckExact(obj)) {
+    } else if (PyDict_Check(obj) || PyList_CheckExact(obj) || PyTuple_CheckExact(obj)) {
         return pack_container(packer, obj);
     } else {
         PyErr_Format(PyExc_TypeError, "msgpack has no form for %R; send it through a queue instead",

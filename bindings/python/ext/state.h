@@ -26,6 +26,7 @@ typedef struct core_state {
     // Set from Python (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> bytes-like
     PyObject *loads;         // loads(bytes-like) -> obj
+    PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
     int next_pid;            // guarded by the GIL (or the object lock of the module)
 } core_state;
@@ -81,6 +82,9 @@ int core_semlock_init(PyObject *module, core_state *state);
 
 // Encodes an object for another actor. Returns -1 with an exception set.
 int core_encode(core_state *state, PyObject *obj, fkl_msg **out);
+
+// Makes a message of a reference to `obj`, which it steals. Returns -1 with an exception set.
+int core_wrap(core_state *state, PyObject *obj, fkl_msg **out);
 
 // Decodes and destroys a message. Returns NULL with an exception set.
 PyObject *core_decode(core_state *state, fkl_msg *msg);

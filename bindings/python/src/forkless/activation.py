@@ -12,7 +12,7 @@ import os
 import threading
 import time
 
-from forkless import _core, missing, personality, stdlib, stdlib_memory
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -34,14 +34,18 @@ def activate() -> None:
             stdlib.install(_base)
             stdlib_memory.install(_base)
             personality.install(_base)
+            isolation.reinstall()
             _register_fork_hook()
 
 
 def serve_default_context() -> None:
     """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    from forkless import stdlib_pool
+
     with _lock:
         if not _default_context:
             stdlib.serve_default_context(_default_context)
+            stdlib_pool.install(_default_context)
 
 
 def _register_fork_hook() -> None:
@@ -75,6 +79,7 @@ def uninstall() -> None:
         _aliases.undo()
         if missing.has_processes():
             _default_context.undo()
+        isolation.uninstall()
         _base.undo()
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from multiprocessing import context as mp
 from typing import Any
 
-from forkless import activation, pool, queues, stdlib, synchronize
+from forkless import activation, queues, stdlib, synchronize
 from forkless.patches import PatchSet
 from forkless.popen import Popen, launch_like_fork
 from forkless.process import ActorProcess
@@ -57,7 +57,10 @@ class ActorContext(mp.BaseContext):
         initargs: Any = (),
         maxtasksperchild: int | None = None,
     ) -> Any:
-        return pool.Pool(processes, initializer, initargs, maxtasksperchild, context=self)
+        from multiprocessing.pool import Pool
+
+        self._check_available()
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self)
 
 
 stdlib.register("actor", ActorContext())
@@ -75,6 +78,5 @@ def install_aliases(patches: PatchSet) -> None:
         {
             "queues": {name: getattr(queues, name) for name in queues.__all__},
             "synchronize": {name: getattr(synchronize, name) for name in synchronize.__all__},
-            "pool": {"Pool": pool.Pool},
         },
     )

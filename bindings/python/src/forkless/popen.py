@@ -10,7 +10,7 @@ from multiprocessing import context as mp_context
 from typing import Any
 
 from forkless.actors import Actor, here
-from forkless.personality import signals
+from forkless.personality import folders, signals
 from forkless.process import bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
@@ -47,7 +47,12 @@ class Popen:
         self._actor = actor = Actor(parent, child)
         actor.parent_process = _parent_object(parent)
         self.pid = actor.pid
-        actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+        folders.begin(actor)
+        try:
+            actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+        except BaseException:
+            folders.begun(actor)
+            raise
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""
