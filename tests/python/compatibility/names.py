@@ -84,30 +84,75 @@ OF_INSTANCES = (
 )
 
 # What a SyncManager makes.
-SYNC_MANAGER = (
-    "Array BoundedSemaphore Barrier Condition Event JoinableQueue Lock Namespace Pool Queue RLock "
-    "Semaphore Value dict list"
-).split()
+SYNC_MANAGER = [
+    "Array",
+    "BoundedSemaphore",
+    "Barrier",
+    "Condition",
+    "Event",
+    "JoinableQueue",
+    "Lock",
+    "Namespace",
+    "Pool",
+    "Queue",
+    "RLock",
+    "Semaphore",
+    "Value",
+    "dict",
+    "list",
+]
 
 # What is not part of multiprocessing and concerns the calling process.
 PERSONALITY = (
     *(
         f"os.{name}"
-        for name in (
-            "_exit abort chdir close dup2 environ execv fork forkpty getcwd getpgid getpgrp getpid getppid getsid "
-            "kill killpg nice posix_spawn putenv read register_at_fork setpgid setpgrp setsid system umask "
-            "waitpid write"
-        ).split()
+        for name in [
+            "_exit",
+            "abort",
+            "chdir",
+            "close",
+            "dup2",
+            "environ",
+            "execv",
+            "fork",
+            "forkpty",
+            "getcwd",
+            "getpgid",
+            "getpgrp",
+            "getpid",
+            "getppid",
+            "getsid",
+            "kill",
+            "killpg",
+            "nice",
+            "posix_spawn",
+            "putenv",
+            "read",
+            "register_at_fork",
+            "setpgid",
+            "setpgrp",
+            "setsid",
+            "system",
+            "umask",
+            "waitpid",
+            "write",
+        ]
     ),
     "resource.setrlimit",
     *(
         f"signal.{name}"
-        for name in (
-            "SIGSTOP alarm getitimer getsignal raise_signal setitimer signal"
-        ).split()
+        for name in [
+            "SIGSTOP",
+            "alarm",
+            "getitimer",
+            "getsignal",
+            "raise_signal",
+            "setitimer",
+            "signal",
+        ]
     ),
     "subprocess.Popen",
-    *(f"sys.{name}" for name in "argv exit modules stderr stdin stdout".split()),
+    *(f"sys.{name}" for name in ["argv", "exit", "modules", "stderr", "stdin", "stdout"]),
     "threading.Thread",
     "threading.main_thread",
     "time.sleep",
@@ -135,9 +180,7 @@ def _resolve(dotted: str) -> Any:
 
 
 def _members(cls: type) -> Iterator[str]:
-    return (
-        name for name in dir(cls) if not name.startswith("_") and name not in dir(object)
-    )
+    return (name for name in dir(cls) if not name.startswith("_") and name not in dir(object))
 
 
 def public_names() -> set[str]:

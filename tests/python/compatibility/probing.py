@@ -20,7 +20,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["LIMIT", "PROBES", "child", "in_child", "outcome", "probe", "stderr_of", "until"]
+__all__ = [
+    "LIMIT",
+    "PROBES",
+    "child",
+    "expand",
+    "in_child",
+    "outcome",
+    "probe",
+    "stderr_of",
+    "until",
+]
 
 LIMIT = 30.0  # seconds for anything that is waited for
 _BRACES = re.compile(r"(.*)\{(.*)\}$")
@@ -33,6 +43,7 @@ class Probe:
     function: Callable[[], Any]
     names: tuple[str, ...]
     since: tuple[int, int] = (3, 11)  # the first Python that has what it looks at
+    starts_programs: bool = False  # or needs real processes in another way
 
     @property
     def name(self) -> str:
@@ -52,19 +63,20 @@ def _add_source(thing: Any, seen: dict[str, str]) -> None:
     key = f"{thing.__module__}.{thing.__qualname__}"
     if key in seen:
         return
-    seen[key] = inspect.getsource(thing)
+    source = inspect.getsource(thing)
+    seen[key] = source[re.search(r"^(class|def) ", source, re.MULTILINE).start() :]  # type: ignore
     module = sys.modules[thing.__module__]
     for word in set(re.findall(r"\w+", seen[key])):
         used = vars(module).get(word)
-        own = isinstance(used, (types.FunctionType, type)) and used.__module__ == module.__name__
-        if own:
+        if isinstance(used, (types.FunctionType, type)) and used.__module__ in (
+            module.__name__,
+            __name__,
+        ):
             _add_source(used, seen)
 
 
-def probe(
-    *names: str, since: tuple[int, int] = (3, 11)
-) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
-    """Register a probe of `names`; "a.{b,c}" stands for "a.b" and "a.c"."""
+def expand(*names: str) -> tuple[str, ...]:
+    """The names that are meant: "a.{b,c}" stands for "a.b" and "a.c"."""
     expanded: list[str] = []
     for name in names:
         braces = _BRACES.match(name)
@@ -72,10 +84,18 @@ def probe(
             expanded.append(name)
         else:
             expanded += [braces[1] + part.strip() for part in braces[2].split(",")]
+    return tuple(expanded)
+
+
+def probe(
+    *names: str, since: tuple[int, int] = (3, 11), starts_programs: bool = False
+) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+    """Register a probe of `names`, see expand()."""
+    expanded = expand(*names)
 
     def register(function: Callable[[], Any]) -> Callable[[], Any]:
         assert function.__name__ not in PROBES, function.__name__
-        PROBES[function.__name__] = Probe(function, tuple(expanded), since)
+        PROBES[function.__name__] = Probe(function, expanded, since, starts_programs)
         return function
 
     return register

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""run.py MODE [PROBE ...]: runs the probes in one mode and prints what they saw, as JSON.
+"""run.py MODE [PROBE ...]: runs the probes in one mode and prints what they saw, a line of JSON for each.
 
 The modes are the start method 'fork' with real processes (fork), the same after forkless.install()
-(install), and the start method 'actor' (actor). A probe that hangs ends the program, after its name and
-the stacks were printed on stderr.
+(install), and the start method 'actor' (actor). A probe that hangs ends the program; stderr says where.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 MODES = ("fork", "install", "actor")
+PATIENCE = 45.0  # seconds
 
 
 def load() -> Any:
@@ -38,20 +38,18 @@ def main() -> None:
             forkless.install()
     multiprocessing.set_start_method("actor" if mode == "actor" else "fork")
     probes = {name: each for name, each in load().items() if each.since <= sys.version_info}
-    seen = {}
     for name in chosen or probes:
-        print(name, file=sys.stderr, flush=True)
-        faulthandler.dump_traceback_later(60, exit=True)
+        print(f"== {name}", file=sys.stderr, flush=True)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         try:
             result = probes[name].function()
         except Exception as error:
             result = f"raised {type(error).__name__}: {error}"
-        seen[name] = json.loads(json.dumps(result, default=repr))
+        print(json.dumps([name, result], default=repr), flush=True)
         for process in multiprocessing.active_children():
             process.kill()
             process.join(10)
     faulthandler.cancel_dump_traceback_later()
-    print(json.dumps(seen))
 
 
 if __name__ == "__main__":

@@ -27,11 +27,22 @@ class Own(managers.BaseManager):
 Own.register("Counter", Counter)
 
 
+class Empty(managers.BaseManager):
+    pass
+
+
+@probe(f"{B}.BaseManager.register")
+def registering_a_type():
+    Empty.register("text", str)
+    with Empty() as manager:
+        return str(manager.text("abc")), manager.text("abc").upper(), hasattr(manager, "other")
+
+
 def step(counter, times):
     return [counter.step() for _ in range(times)]
 
 
-@probe(f"{B}.{{BaseManager,BaseProxy,Token}}", f"{B}.BaseManager.{{register,start,shutdown,join,address}}")
+@probe(f"{B}.{{BaseManager,BaseProxy,Token}}", f"{B}.BaseManager.{{start,shutdown,join,address}}")
 def own_managers():
     manager = Own()
     manager.start()
@@ -42,9 +53,19 @@ def own_managers():
     twice = outcome(manager.start)
     manager.shutdown()
     manager.join(1)
-    return seen, token, addressed, twice, outcome(counter.step).split(":")[0] in (
-        "ConnectionRefusedError", "FileNotFoundError", "EOFError", "BrokenPipeError",
-        "ConnectionResetError",
+    return (
+        seen,
+        token,
+        addressed,
+        twice,
+        outcome(counter.step).split(":")[0]
+        in (
+            "ConnectionRefusedError",
+            "FileNotFoundError",
+            "EOFError",
+            "BrokenPipeError",
+            "ConnectionResetError",
+        ),
     )
 
 
@@ -100,8 +121,11 @@ def change_all(things, mapping, namespace, value, array, lock, queue):
         queue.put("put")
 
 
-@probe("multiprocessing.Manager", f"{B}.{{SyncManager,Namespace}}",
-       f"{B}.SyncManager.{{list,dict,Namespace,Value,Array,Lock,RLock,Queue}}")
+@probe(
+    "multiprocessing.Manager",
+    f"{B}.{{SyncManager,Namespace}}",
+    f"{B}.SyncManager.{{list,dict,Namespace,Value,Array,Lock,RLock,Queue}}",
+)
 def managed_objects():
     with multiprocessing.Manager() as manager:
         things, mapping, namespace = manager.list([1, 2]), manager.dict(a=1), manager.Namespace()
@@ -111,8 +135,16 @@ def managed_objects():
             in_child(change_all, things, mapping, namespace, value, array, lock, queue)
         things.append(mapping)
         seen = (
-            things[2:4], mapping.copy(), namespace.there, value.value, list(array), queue.get(),
-            things[4]["a"], len(things), str(mapping), isinstance(manager, managers.SyncManager),
+            things[2:4],
+            mapping.copy(),
+            namespace.there,
+            value.value,
+            list(array),
+            queue.get(),
+            things[4]["a"],
+            len(things),
+            str(mapping),
+            isinstance(manager, managers.SyncManager),
         )
         return seen, outcome(mapping.__getitem__, "none"), managers.Namespace(a=1).a
 
@@ -220,8 +252,13 @@ def shareable_lists():
     listed = shared_memory.ShareableList([1, "abc", 2.5, None, True, b"x"])
     in_child(change_listed, listed.shm.name)
     seen = (
-        list(listed), listed.count(10), listed.index("xyz"), listed.format, len(listed),
-        outcome(listed.__setitem__, 1, "x" * 100), outcome(listed.index, "none"),
+        list(listed),
+        listed.count(10),
+        listed.index("xyz"),
+        listed.format,
+        len(listed),
+        outcome(listed.__setitem__, 1, "x" * 100),
+        outcome(listed.index, "none"),
     )
     listed.shm.close()
     listed.shm.unlink()
@@ -240,9 +277,13 @@ def change_shared(value, array, raw, raw_array, point):
     raw.value, raw_array[1], point.x, point.n = 6, 7, 1.5, 3
 
 
-@probe("multiprocessing.{Value,Array,RawValue,RawArray}", f"{C}.{{Value,Array,RawValue,RawArray}}",
-       f"{C}.{{Synchronized,SynchronizedArray}}", f"{C}.Synchronized.{{value,get_lock,get_obj}}",
-       f"{C}.SynchronizedArray.{{get_lock,get_obj}}")
+@probe(
+    "multiprocessing.{Value,Array,RawValue,RawArray}",
+    f"{C}.{{Value,Array,RawValue,RawArray}}",
+    f"{C}.{{Synchronized,SynchronizedArray}}",
+    f"{C}.Synchronized.{{value,get_lock,get_obj}}",
+    f"{C}.SynchronizedArray.{{get_lock,get_obj}}",
+)
 def ctypes_objects():
     value, array = multiprocessing.Value("i", 1), multiprocessing.Array("i", [1, 2])
     raw, raw_array = multiprocessing.RawValue("d", 2.0), multiprocessing.RawArray("i", 2)
@@ -250,11 +291,22 @@ def ctypes_objects():
     in_child(change_shared, value, array, raw, raw_array, point)
     text = sharedctypes.Array("c", b"text")
     return (
-        value.value, array[:], raw.value, raw_array[:], (point.x, point.n), text.value,
-        value.get_obj().value, array.get_obj()[1], type(value).__name__, type(array).__name__,
-        sharedctypes.RawValue("i", 3).value, len(sharedctypes.RawArray("i", 3)),
-        sharedctypes.Value("i", 4).value, outcome(multiprocessing.Value, "i", lock="no lock"),
-        isinstance(value, sharedctypes.Synchronized), isinstance(array, sharedctypes.SynchronizedArray),
+        value.value,
+        array[:],
+        raw.value,
+        raw_array[:],
+        (point.x, point.n),
+        text.value,
+        value.get_obj().value,
+        array.get_obj()[1],
+        type(value).__name__,
+        type(array).__name__,
+        sharedctypes.RawValue("i", 3).value,
+        len(sharedctypes.RawArray("i", 3)),
+        sharedctypes.Value("i", 4).value,
+        outcome(multiprocessing.Value, "i", lock="no lock"),
+        isinstance(value, sharedctypes.Synchronized),
+        isinstance(array, sharedctypes.SynchronizedArray),
     )
 
 

@@ -88,7 +88,7 @@ def the_fork_server():
     )
 
 
-@probe(f"{M}.resource_tracker.{{ensure_running,register,unregister}}")
+@probe(f"{M}.resource_tracker.{{ensure_running,register,unregister}}", starts_programs=True)
 def the_resource_tracker():
     resource_tracker.ensure_running()
     resource_tracker.register("/compatibility-probe", "shared_memory")
@@ -213,8 +213,10 @@ def closing_all_descriptors():
     return process.exitcode
 
 
-@probe("multiprocessing.dummy.{Process,Queue,JoinableQueue,Pipe,Pool,Manager,Lock,RLock,Semaphore,"
-       "BoundedSemaphore,Condition,Event,Barrier,active_children,current_process,freeze_support}")
+@probe(
+    "multiprocessing.dummy.{Process,Queue,JoinableQueue,Pipe,Pool,Manager,Lock,RLock,Semaphore,"
+    "BoundedSemaphore,Condition,Event,Barrier,active_children,current_process,freeze_support}"
+)
 def the_dummy_package():
     from multiprocessing import dummy
 
@@ -227,11 +229,23 @@ def the_dummy_package():
     with dummy.Pool(2) as pool:
         mapped = pool.map(abs, [-1])
     kinds = (
-        dummy.Lock, dummy.RLock, dummy.Semaphore, dummy.BoundedSemaphore, dummy.Condition,
-        dummy.Barrier, dummy.JoinableQueue, dummy.Manager, event,
+        dummy.Lock,
+        dummy.RLock,
+        dummy.Semaphore,
+        dummy.BoundedSemaphore,
+        dummy.Condition,
+        dummy.Barrier,
+        dummy.JoinableQueue,
+        dummy.Manager,
+        event,
     )
     return (
-        queue.get(), process.exitcode, there.recv(), mapped, len(dummy.active_children()),
-        dummy.current_process().name, dummy.freeze_support(), len(kinds),
+        queue.get(),
+        process.exitcode,
+        there.recv(),
+        mapped,
+        len(dummy.active_children()),
+        dummy.current_process().name,
+        dummy.freeze_support(),
+        len(kinds),
     )
-

@@ -60,9 +60,12 @@ def signals_to_a_process():
     ready.wait(LIMIT)
     os.kill(process.pid, signal.SIGUSR1)
     process.join(LIMIT)
-    return answers.get(), process.exitcode, outcome(os.kill, process.pid, 0), signal.getsignal(
-        signal.SIGUSR1
-    ) == signal.SIG_DFL
+    return (
+        answers.get(),
+        process.exitcode,
+        outcome(os.kill, process.pid, 0),
+        signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,
+    )
 
 
 def own_group(ready):
@@ -141,6 +144,10 @@ def moves(counter, seen):
 
 @probe("os.waitpid")
 def waiting_by_pid():
+    return in_child(wait_by_pid)  # which leaves a process object that knows nothing of it
+
+
+def wait_by_pid():
     process = child(leave, 3)
     pid, status = os.waitpid(process.pid, 0)
     return pid == process.pid, os.waitstatus_to_exitcode(status), outcome(os.waitpid, pid, 0)
@@ -203,7 +210,7 @@ def redirect(name):
     return outcome(os.write, 1, b"")
 
 
-@probe("os.{dup2,close,write}", "subprocess.Popen")
+@probe("os.{dup2,close,write}", starts_programs=True)
 def standard_descriptors():
     import tempfile
 
@@ -259,13 +266,25 @@ def change_environment():
     return os.environ["FORKLESS_PROBE"], os.getenv("FORKLESS_PROBE"), program_environment()
 
 
+def program_output():
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", "print(1)"], stdout=subprocess.PIPE
+    ) as program:
+        return program.stdout.read(), program.wait()
+
+
+@probe("subprocess.Popen", starts_programs=True)
+def programs():
+    return in_child(program_output)
+
+
 def program_environment():
     code = "import os; print(os.environ.get('FORKLESS_PROBE'), end='')"
     command = [sys.executable, "-S", "-c", code]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-@probe("os.environ")
+@probe("os.environ", starts_programs=True)
 def environments():
     os.environ["FORKLESS_PROBE"] = "parent"
     try:
@@ -296,7 +315,7 @@ def c_environment():
 
 
 def lower_limit():
-    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     return resource.getrlimit(resource.RLIMIT_CORE)[0]
 
@@ -371,7 +390,7 @@ def change_variable():
 def context_variables():
     token = variable.set("parent")
     try:
-        return in_child(change_variable), variable.get()
+        return in_child(change_variable), variable.get(), type(variable) is contextvars.ContextVar
     finally:
         variable.reset(token)
 
@@ -379,12 +398,17 @@ def context_variables():
 def threads():
     main = threading.main_thread()
     seen = []
-    thread = threading.Thread(target=lambda: seen.append((os.getpid(), threading.main_thread() is main)))
+    thread = threading.Thread(
+        target=lambda: seen.append((os.getpid(), threading.main_thread() is main))
+    )
     thread.start()
     thread.join()
     return (
-        main is threading.current_thread(), main.name, seen == [(os.getpid(), True)],
-        threading.active_count(), [each.name for each in threading.enumerate()],
+        main is threading.current_thread(),
+        main.name,
+        seen == [(os.getpid(), True)],
+        threading.active_count(),
+        [each.name for each in threading.enumerate()],
     )
 
 
@@ -443,7 +467,7 @@ def fork_there():
     return answer, os.waitstatus_to_exitcode(status)
 
 
-@probe("os.fork")
+@probe("os.fork", starts_programs=True)
 def forking_in_a_process():
     with stderr_of():
         return in_child(fork_there)
@@ -457,7 +481,7 @@ def pid_after_fork():
     return 0 < pid < 1 << 23
 
 
-@probe("os.fork", "os.forkpty")
+@probe("os.fork", "os.forkpty", starts_programs=True)
 def what_a_fork_makes():
     with stderr_of():
         return in_child(pid_after_fork), hasattr(os, "forkpty")
@@ -468,7 +492,7 @@ def spawn():
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-@probe("os.posix_spawn", "os.system")
+@probe("os.posix_spawn", "os.system", starts_programs=True)
 def programs_started_in_a_process():
     return in_child(spawn), in_child(os.system, "exit 3")
 

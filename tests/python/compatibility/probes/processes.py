@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes: how they start, what they get, and how they end."""
 
+import fcntl
 import multiprocessing
 import os
 import signal
+import socket
+import struct
 import sys
+import termios
 import time
 from multiprocessing import process as process_module
 
@@ -28,7 +32,9 @@ class Squares(multiprocessing.Process):
 
 
 @probe(
-    "multiprocessing.Process", f"{P}.{{start,join,run,name,exitcode,is_alive}}", "multiprocessing.process.BaseProcess"
+    "multiprocessing.Process",
+    f"{P}.{{start,join,run,name,exitcode,is_alive}}",
+    "multiprocessing.process.BaseProcess",
 )
 def a_subclass_runs():
     answers = multiprocessing.SimpleQueue()
@@ -38,7 +44,11 @@ def a_subclass_runs():
     answer = answers.get()
     process.join()
     return (
-        before, answer, process.exitcode, process.is_alive(), process.name,
+        before,
+        answer,
+        process.exitcode,
+        process.is_alive(),
+        process.name,
         isinstance(process, process_module.BaseProcess),
     )
 
@@ -70,16 +80,25 @@ def exit_codes():
     return codes, said
 
 
-@probe(f"{P}.{{pid,ident}}", "os.getpid", "os.getppid", "multiprocessing.current_process",
-       "multiprocessing.process.current_process")
+@probe(
+    f"{P}.{{pid,ident}}",
+    "os.getpid",
+    "os.getppid",
+    "multiprocessing.current_process",
+    "multiprocessing.process.current_process",
+)
 def pids():
     process = child(nothing)
     pid, ident = process.pid, process.ident
     process.join()
     pid_there, parent, other = in_child(look_at_pids)
     return (
-        pid == ident, pid != os.getpid(), parent == os.getpid(), pid_there == other,
-        multiprocessing.Process().pid, multiprocessing.current_process().pid == os.getpid(),
+        pid == ident,
+        pid != os.getpid(),
+        parent == os.getpid(),
+        pid_there == other,
+        multiprocessing.Process().pid,
+        multiprocessing.current_process().pid == os.getpid(),
         process_module.current_process().name,
     )
 
@@ -96,7 +115,9 @@ def parent_seen():
 @probe("multiprocessing.parent_process", "multiprocessing.process.parent_process")
 def the_parent():
     return (
-        in_child(parent_seen), multiprocessing.parent_process(), process_module.parent_process()
+        in_child(parent_seen),
+        multiprocessing.parent_process(),
+        process_module.parent_process(),
     )
 
 
@@ -104,7 +125,9 @@ def wait_for(event):
     event.wait(LIMIT)
 
 
-@probe("multiprocessing.active_children", "multiprocessing.process.active_children", f"{P}.is_alive")
+@probe(
+    "multiprocessing.active_children", "multiprocessing.process.active_children", f"{P}.is_alive"
+)
 def active_children():
     event = multiprocessing.Event()
     processes = [child(wait_for, event) for _ in range(2)]
@@ -151,7 +174,7 @@ def a_daemon_has_no_children():
     return answers.get()
 
 
-@probe(f"{P}.{{start,run}}")
+@probe(f"{P}.start")
 def nested_processes():
     return in_child(in_child, in_child, os_getpid_is_not, os.getpid())
 
@@ -224,7 +247,7 @@ def sentinel():
     return before, running, after, outcome(lambda: process.exitcode), outcome(process.join)
 
 
-@probe(f"{P}.{{start,join,terminate,is_alive}}")
+@probe(f"{P}.{{start,join,terminate}}")
 def wrong_uses():
     process = multiprocessing.Process(target=nothing)
     early = outcome(process.join), outcome(process.terminate)
@@ -314,26 +337,38 @@ def a_crash_in_c_code():
     return process.exitcode
 
 
-def spin_in_c(ready):
-    ready.set()
-    sum(range(10**8))
+def receive_in_c(fd):
+    import ctypes
+
+    buffer = ctypes.create_string_buffer(2)
+    ctypes.CDLL(None).recv(fd, buffer, 2, socket.MSG_WAITALL)
+
+
+def unread(end):
+    """How many bytes wait to be received."""
+    return struct.unpack("i", fcntl.ioctl(end, termios.FIONREAD, bytes(4)))[0]
 
 
 @probe(f"{P}.{{kill,exitcode}}")
-def killing_a_process_in_c_code():
-    ready = multiprocessing.Event()
-    process = child(spin_in_c, ready)
-    ready.wait(LIMIT)
+def killing_a_process_in_foreign_code():
+    """It takes two bytes in one call. The first shows that it is in the call, the second whether it
+    still is."""
+    here, there = socket.socketpair()
+    process = child(receive_in_c, there.fileno())
+    here.send(b"1")
+    until(lambda: unread(there) == 0)
     process.kill()
     process.join(LIMIT)
-    stopped = "forkless" not in sys.modules or runs_on_for_a_while()
-    return process.exitcode, stopped
+    here.send(b"2")
+    if "forkless" in sys.modules:
+        until_nothing_is_left()
+    gone = unread(there) == 1
+    here.close(), there.close()
+    return process.exitcode, gone
 
 
-def runs_on_for_a_while():
-    """Whether nothing is left of the processes that have ended."""
+def until_nothing_is_left():
+    """Until the threads of all processes have ended."""
     from forkless import _core
 
-    left = _core.counters()["orphans"]
     until(lambda: not _core.counters()["orphans"])
-    return not left

@@ -19,7 +19,12 @@ def try_to_acquire(lock):
     return acquired
 
 
-@probe(f"{M}.{{Lock,RLock}}", f"{L}.{{Lock,RLock}}", f"{L}.Lock.{{acquire,release}}", f"{L}.RLock.{{acquire,release}}")
+@probe(
+    f"{M}.{{Lock,RLock}}",
+    f"{L}.{{Lock,RLock}}",
+    f"{L}.Lock.{{acquire,release}}",
+    f"{L}.RLock.{{acquire,release}}",
+)
 def locks_exclude_other_processes():
     seen = []
     for lock in (multiprocessing.Lock(), multiprocessing.RLock()):
@@ -38,7 +43,7 @@ def count(lock, total, times):
             total.value += 1
 
 
-@probe(f"{L}.Lock.{{acquire,release}}")
+@probe(f"{L}.Lock")
 def no_increment_is_lost():
     lock, total = multiprocessing.Lock(), multiprocessing.Value("i", 0, lock=False)
     for process in [child(count, lock, total, 200) for _ in range(3)]:
@@ -77,7 +82,11 @@ def semaphores():
     seen = []
     for semaphore in (multiprocessing.Semaphore(2), multiprocessing.BoundedSemaphore(2)):
         seen += [semaphore.acquire(), in_child(try_to_acquire, semaphore), semaphore.acquire()]
-        seen += [in_child(try_to_acquire, semaphore), semaphore.acquire(False), semaphore.get_value()]
+        seen += [
+            in_child(try_to_acquire, semaphore),
+            semaphore.acquire(False),
+            semaphore.get_value(),
+        ]
         semaphore.release(), semaphore.release()
         seen += [outcome(semaphore.release), semaphore.get_value()]
         seen.append(isinstance(semaphore, synchronize.Semaphore))
@@ -90,7 +99,11 @@ def wait_in(condition, ready, done):
         done.put(condition.wait(LIMIT))
 
 
-@probe(f"{M}.Condition", f"{L}.Condition", f"{L}.Condition.{{acquire,release,wait,wait_for,notify,notify_all}}")
+@probe(
+    f"{M}.Condition",
+    f"{L}.Condition",
+    f"{L}.Condition.{{acquire,release,wait,wait_for,notify,notify_all}}",
+)
 def conditions():
     condition, ready = multiprocessing.Condition(), multiprocessing.Semaphore(0)
     done = multiprocessing.Queue()
@@ -107,8 +120,18 @@ def conditions():
     for process in processes:
         process.join(LIMIT)
     with condition:
-        late = condition.wait(0.01), condition.wait_for(lambda: True, 1), condition.wait_for(list, 0.01)
-    return first, others, late, outcome(condition.notify), isinstance(condition, synchronize.Condition)
+        late = (
+            condition.wait(0.01),
+            condition.wait_for(lambda: True, 1),
+            condition.wait_for(list, 0.01),
+        )
+    return (
+        first,
+        others,
+        late,
+        outcome(condition.notify),
+        isinstance(condition, synchronize.Condition),
+    )
 
 
 def wait_event(event):
@@ -147,7 +170,12 @@ def barriers():
     broken = barrier.broken, in_child(break_it, barrier)
     barrier.reset()
     return (
-        len(order), before, broken, barrier.broken, barrier.n_waiting, barrier.parties,
+        len(order),
+        before,
+        broken,
+        barrier.broken,
+        barrier.n_waiting,
+        barrier.parties,
         isinstance(barrier, synchronize.Barrier),
     )
 
