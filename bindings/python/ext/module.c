@@ -121,15 +121,16 @@ static PyObject *module_unpack(PyObject *module, PyObject *data)
 
 static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dumps", "loads", "error_record", "rebuild_error", NULL};
+    static char *names[] = {"dumps", "loads", "dump_bytes", "error_record", "rebuild_error", NULL};
     core_state *state = core_state_of(module);
-    PyObject *dumps, *loads, *error_record, *rebuild_error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO:configure", names, &dumps, &loads,
-                                     &error_record, &rebuild_error)) {
+    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOO:configure", names, &dumps, &loads,
+                                     &dump_bytes, &error_record, &rebuild_error)) {
         return NULL;
     }
     Py_XSETREF(state->dumps, Py_NewRef(dumps));
     Py_XSETREF(state->loads, Py_NewRef(loads));
+    Py_XSETREF(state->dump_bytes, Py_NewRef(dump_bytes));
     Py_XSETREF(state->error_record, Py_NewRef(error_record));
     Py_XSETREF(state->rebuild_error, Py_NewRef(rebuild_error));
     Py_RETURN_NONE;
@@ -253,6 +254,7 @@ static int module_exec(PyObject *module)
     }
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
+    state->dump_bytes = Py_NewRef(Py_None);
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
     if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
@@ -275,6 +277,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->queue_full);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
+    Py_VISIT(state->dump_bytes);
     Py_VISIT(state->error_record);
     Py_VISIT(state->rebuild_error);
     return 0;
@@ -293,6 +296,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->queue_full);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
+    Py_CLEAR(state->dump_bytes);
     Py_CLEAR(state->error_record);
     Py_CLEAR(state->rebuild_error);
     return 0;

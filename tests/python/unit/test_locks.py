@@ -56,6 +56,10 @@ def unlock(path, *span):
     fcntl.lockf(FILES[os.getpid(), path], fcntl.LOCK_UN, *span)
 
 
+def number_of(path):
+    return FILES[os.getpid(), path].fileno()
+
+
 def close(path):
     FILES.pop((os.getpid(), path)).close()
 
@@ -141,6 +145,18 @@ def test_closing_the_file_gives_the_lock_up(pair, path):
     two.tell(lock, path, fcntl.LOCK_EX)
     one.call(close, path)
     assert two.answer() == "locked"
+    two.call(close, path)
+    assert lock(path, EXCLUSIVE) == "locked"
+    unlock(path)
+
+
+def test_a_file_that_is_opened_under_the_number_of_a_closed_one_is_another(pair, path):
+    one, two = pair
+    one.call(lock, path, EXCLUSIVE)
+    number = one.call(number_of, path)
+    one.call(close, path)
+    assert two.call(lock, path, EXCLUSIVE) == "locked"
+    assert two.call(number_of, path) == number
     two.call(close, path)
     assert lock(path, EXCLUSIVE) == "locked"
     unlock(path)

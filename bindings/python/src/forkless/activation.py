@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Any
 
 from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory
 from forkless.patches import PatchSet
@@ -44,8 +45,19 @@ def serve_default_context() -> None:
 
     with _lock:
         if not _default_context:
+            from forkless import queues
+
             stdlib.serve_default_context(_default_context)
             stdlib_pool.install(_default_context)
+            queues.take_over(_default_context, _is_simulated)
+
+
+def _is_simulated(context: Any) -> bool:
+    """Whether the processes of a context are simulated ones."""
+    if is_installed():
+        return True
+    concrete = context.get_context() if context is not None else None
+    return getattr(concrete, "_name", None) == "actor"
 
 
 def _register_fork_hook() -> None:

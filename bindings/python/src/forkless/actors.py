@@ -25,10 +25,14 @@ __all__ = [
     "here",
     "inheritance",
     "live",
+    "serials",
 ]
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+
+# Numbers simulated processes and ends of pipes in the order in which they are made.
+serials = itertools.count(1)
 
 
 class _State:
@@ -52,6 +56,8 @@ class _State:
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
         # Called with a child that has ended or is about to, in any thread, perhaps twice.
         self.child_watchers: list[Callable[[Actor], object]] = []
+        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
+        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -98,18 +104,38 @@ class Actor(_core.Actor, _State):
         for inherit in inheritance:
             inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
+        self.serial = next(serials)
+        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
         _by_pid[self.pid] = self
 
     def kill(self, code: int, /) -> bool:
         published = super().kill(code)
+        self.close_ends()
         if published:
             self.tell_parent()
+        return published
+
+    def exit_now(self, code: int, /) -> bool:
+        published = super().exit_now(code)
+        self.close_ends()
         return published
 
     def tell_parent(self) -> None:
         """What SIGCHLD is to processes."""
         for watcher in list(self.parent.child_watchers):
             watcher(self)
+
+    def close_ends(self) -> None:
+        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        self.parent.forked.pop(self.serial, None)
+        while self.ends:
+            try:
+                _, ref = self.ends.popitem()
+            except KeyError:  # another thread was faster
+                return
+            end = ref()
+            if end is not None:
+                end._leave(self.pid)
 
 
 MAIN = MainActor()

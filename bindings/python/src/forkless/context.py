@@ -6,10 +6,11 @@ from __future__ import annotations
 from multiprocessing import context as mp
 from typing import Any
 
-from forkless import activation, queues, stdlib, synchronize
+from forkless import activation, connection, queues, stdlib, synchronize
 from forkless.patches import PatchSet
 from forkless.popen import Popen, launch_like_fork
 from forkless.process import ActorProcess
+from forkless.reduction import DupFd
 
 __all__ = ["ActorContext", "install_aliases"]
 
@@ -50,6 +51,9 @@ class ActorContext(mp.BaseContext):
     def SimpleQueue(self) -> Any:
         return queues.SimpleQueue(ctx=self)
 
+    def Pipe(self, duplex: bool = True) -> Any:
+        return connection.Pipe(duplex)
+
     def Pool(
         self,
         processes: int | None = None,
@@ -67,7 +71,7 @@ stdlib.register("actor", ActorContext())
 
 
 def install_aliases(patches: PatchSet) -> None:
-    """Make 'fork', 'spawn' and 'forkserver' start actors, with the queues and locks of forkless."""
+    """Make 'fork', 'spawn' and 'forkserver' start actors, with what forkless has for them."""
     stdlib.alias(
         patches,
         {
@@ -80,3 +84,4 @@ def install_aliases(patches: PatchSet) -> None:
             "synchronize": {name: getattr(synchronize, name) for name in synchronize.__all__},
         },
     )
+    stdlib.replace_pipe(patches, connection.Pipe, DupFd)

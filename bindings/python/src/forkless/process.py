@@ -259,6 +259,7 @@ def _release(actor: Actor) -> None:
     if actor.interruptible:  # daemon threads, which go with their process
         actor.stop()
         unwind_helpers(actor)
+    actor.close_ends()
     streams.close(actor)
     actor.locals.clear()
     actor.values.clear()

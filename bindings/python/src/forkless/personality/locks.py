@@ -13,6 +13,7 @@ deadlocks are not found. Locks that are taken with fcntl.fcntl(F_SETLK) exclude 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -23,6 +24,10 @@ from typing import Any
 from forkless import _core
 from forkless.actors import MAIN, here
 from forkless.patches import PatchSet
+
+fcntl: Any = None
+with contextlib.suppress(ImportError):
+    import fcntl
 
 __all__ = ["install"]
 
@@ -66,9 +71,25 @@ def _span(fd: int, length: int, start: int, whence: int) -> tuple[int, int]:
     return start, start + length if length else _END
 
 
+# A descriptor's number comes back with the next file that is opened, often the same one. So who locks
+# marks the open file, where the system has something to mark it with that nobody uses: the signal
+# for input and output, which is sent only if a program asks for it (O_ASYNC).
+_MARK = 53
+
+
+def _mark(fd: int) -> None:
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(fd, fcntl.F_SETSIG, _MARK)
+
+
+def _is_marked(fd: int) -> bool:
+    return not hasattr(fcntl, "F_GETSIG") or fcntl.fcntl(fd, fcntl.F_GETSIG) == _MARK
+
+
 def _is_stale(lock: _Lock, file: _File) -> bool:
+    """Whether the file through which a lock was taken has been closed."""
     try:
-        return _file(lock.fd) != file
+        return _file(lock.fd) != file or not _is_marked(lock.fd)
     except OSError:
         return True
 
@@ -119,6 +140,7 @@ def _take(fd: int, wanted: _Lock, wait: bool, lock_in_kernel: Callable[[], Any])
             if not _conflict(file, wanted):
                 before = _carve(file, wanted.owner, wanted.begin, wanted.end)
                 _locks[file].append(wanted)
+                _mark(fd)
                 break
         if not wait:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -155,8 +177,6 @@ def _give_up_at_exit(owner: Any) -> None:
 
 
 def _give_up_all(owner: Any) -> None:
-    import fcntl
-
     with _guard:
         held = [(file, k) for file, locks in _locks.items() for k in locks if k.owner is owner]
     for file, lock in held:
@@ -174,17 +194,15 @@ _real_lockf: Callable[..., Any]
 def install(patches: PatchSet) -> None:
     """Replace fcntl.lockf and os.lockf."""
     global _real_lockf
-    try:
-        import fcntl
-    except ImportError:
+    if fcntl is None:
         return
     _real_lockf = fcntl.lockf
-    patches.attribute(fcntl, "lockf", _lockf_function(fcntl))
+    patches.attribute(fcntl, "lockf", _lockf_function())
     if hasattr(os, "lockf"):
-        patches.attribute(os, "lockf", _os_lockf_function(fcntl, os.lockf))
+        patches.attribute(os, "lockf", _os_lockf_function(os.lockf))
 
 
-def _lockf_function(fcntl: Any) -> Any:
+def _lockf_function() -> Any:
     stock = fcntl.lockf
 
     def lockf(fd: Any, cmd: int, len: int = 0, start: int = 0, whence: int = 0, /) -> None:
@@ -208,7 +226,7 @@ def _lockf_function(fcntl: Any) -> Any:
     return lockf
 
 
-def _os_lockf_function(fcntl: Any, stock: Any) -> Any:
+def _os_lockf_function(stock: Any) -> Any:
     commands = {
         os.F_LOCK: fcntl.LOCK_EX,
         os.F_TLOCK: fcntl.LOCK_EX | fcntl.LOCK_NB,
