@@ -185,9 +185,7 @@ def test_several_threads_wait_for_the_same_result(context):
     got = []
     with context.Pool(1, initializer=keep, initargs=(event,)) as waiting:
         result = waiting.map_async(wait_for_kept, [1, 2], chunksize=1)
-        threads = [
-            threading.Thread(target=lambda: got.append(result.get(LIMIT))) for _ in range(4)
-        ]
+        threads = [threading.Thread(target=lambda: got.append(result.get(LIMIT))) for _ in range(4)]
         for thread in threads:
             thread.start()
         event.set()

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, personality, stdlib
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory
 from forkless.patches import PatchSet
 from forkless.personality import signals
 
@@ -36,6 +36,7 @@ def activate() -> None:
         serve_default_context()
         if not _base:
             stdlib.install(_base)
+            stdlib_memory.install(_base)
             personality.install(_base)
             isolation.reinstall()
             _register_fork_hook()
@@ -91,7 +92,8 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
-        _default_context.undo()
+        if missing.has_processes():
+            _default_context.undo()
         isolation.uninstall()
         _base.undo()
 
