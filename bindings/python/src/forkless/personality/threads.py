@@ -76,7 +76,7 @@ def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
             thread._forkless_ended.release()  # type: ignore[attr-defined]
 
 
-_real_start_new_thread = _thread.start_new_thread
+_real_start_new_thread: Any = _thread.start_new_thread
 
 
 def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
