@@ -136,9 +136,18 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
 
 PyDoc_STRVAR(throw_at_doc,
              "throw_at(thread_ident, exception_class)\n--\n\n"
-             "Raise an instance of the class at the next bytecode of a thread; with\n"
-             "None, take back what was not yet raised. Returns whether there was such\n"
-             "a thread.");
+             "Raise an instance of the class at the next bytecode of a thread. Returns whether\n"
+             "there was such a thread.");
+
+PyDoc_STRVAR(take_back_doc, "take_back()\n--\n\n"
+                            "Take back what was thrown at this thread and not yet raised.");
+
+static PyObject *module_take_back(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_take_back_async(core_state_of(module));
+    Py_RETURN_NONE;
+}
 
 static PyObject *module_throw_at(PyObject *module, PyObject *args)
 {
@@ -148,7 +157,7 @@ static PyObject *module_throw_at(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
         return NULL;
     }
-    return PyBool_FromLong(core_set_async(ident, exception == Py_None ? NULL : exception));
+    return PyBool_FromLong(core_set_async(ident, exception));
 }
 
 static PyObject *module_counters(PyObject *module, PyObject *unused)
@@ -174,6 +183,7 @@ static PyMethodDef module_methods[] = {
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
     {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
+    {"take_back", module_take_back, METH_NOARGS, take_back_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -207,6 +217,15 @@ static int add_exceptions(PyObject *module, core_state *state)
     return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
 }
 
+static PyObject *make_breath(void)
+{
+    PyObject *globals = PyDict_New();
+    PyObject *breath =
+        globals == NULL ? NULL : PyRun_String("lambda: None", Py_eval_input, globals, globals);
+    Py_XDECREF(globals);
+    return breath;
+}
+
 static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
@@ -219,7 +238,8 @@ static int module_exec(PyObject *module)
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
-    if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
+    state->breath = make_breath();
+    if (state->breath == NULL || add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
         core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0 ||
         core_locks_init(module) < 0 || core_descriptors_init(module) < 0 ||
         core_dispatch_init(module) < 0) {
@@ -239,6 +259,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->corrupt_message);
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
+    Py_VISIT(state->breath);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
     Py_VISIT(state->rebuild_error);
@@ -256,6 +277,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->corrupt_message);
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
+    Py_CLEAR(state->breath);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
     Py_CLEAR(state->rebuild_error);

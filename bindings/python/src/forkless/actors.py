@@ -40,7 +40,6 @@ class _State:
 
     def _init_state(self) -> None:
         self.process: Any = None  # the object that current_process() returns
-        self.parent_process: Any = None
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
         # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
@@ -59,6 +58,8 @@ class _State:
 
 class MainActor(_State):
     """The real process."""
+
+    parent_process = None
 
     def __init__(self) -> None:
         self._init_state()
@@ -85,6 +86,7 @@ class Actor(_core.Actor, _State):
 
     pgid: int
     sid: int
+    native_id: int  # of its own thread, once that runs
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
@@ -96,7 +98,19 @@ class Actor(_core.Actor, _State):
         self.handlers = parent.handlers
         self.ended: float | None = None  # time.time() of an end that its threads may survive
         self.reaped = False  # its exit code was asked for, so that its pid is gone
+        self._parent_process: Any = None
         _by_pid[self.pid] = self
+
+
+    @property
+    def parent_process(self) -> Any:
+        """What multiprocessing.parent_process() returns: made for those who ask."""
+        if self._parent_process is None:
+            from forkless.process import ParentProcess
+
+            name = self.parent.process.name if self.parent.process is not None else "MainProcess"
+            self._parent_process = ParentProcess(name, self.parent)
+        return self._parent_process
 
 
 MAIN = MainActor()

@@ -8,6 +8,7 @@ travel by reference, because code is shared.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import time
 import types
@@ -176,8 +177,8 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     try:
+        actor.native_id = _thread.get_native_id()
         actor.enter()
-        threads.enter(actor)
         code, error = _run(actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
@@ -236,11 +237,12 @@ def _exit_functions(actor: Actor) -> None:
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
     stdlib.own_finalizers(actor, 0)
-    for child in mp.active_children():
-        if child.daemon:
-            child._popen.terminate()  # type: ignore[attr-defined]
-    for child in mp.active_children():
-        child.join()
+    if actor.children:
+        for child in mp.active_children():
+            if child.daemon:
+                child._popen.terminate()  # type: ignore[attr-defined]
+        for child in mp.active_children():
+            child.join()
     stdlib.own_finalizers(actor)
 
 
