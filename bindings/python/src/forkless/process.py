@@ -8,6 +8,7 @@ travel by reference, because code is shared.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import time
 import types
@@ -178,8 +179,8 @@ def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     folders.enter(actor)
     try:
+        actor.native_id = _thread.get_native_id()
         actor.enter()
-        threads.enter(actor)
         code, error = contexts.run(actor, _run, actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
@@ -238,11 +239,12 @@ def _exit_functions(actor: Actor) -> None:
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
     stdlib.own_finalizers(actor, 0)
-    for child in mp.active_children():
-        if child.daemon:
-            child._popen.terminate()  # type: ignore[attr-defined]
-    for child in mp.active_children():
-        child.join()
+    if actor.children:
+        for child in mp.active_children():
+            if child.daemon:
+                child._popen.terminate()  # type: ignore[attr-defined]
+        for child in mp.active_children():
+            child.join()
     stdlib.own_finalizers(actor)
 
 

@@ -284,6 +284,8 @@ def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
 def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:
     """Run the finalizers that an actor registered, as util._run_finalizers() does for a process."""
     registry: dict[Any, Any] = util._finalizer_registry  # type: ignore[attr-defined]
+    if not registry:
+        return
     keys = [
         key
         for key, finalizer in list(registry.items())
