@@ -16,7 +16,7 @@ from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib
+from forkless import _core, isolation, stdlib, stdlib_futures
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
 from forkless.personality import contexts, folders, sockets, streams, threads
@@ -239,6 +239,7 @@ def _exit_functions(actor: Actor) -> None:
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
     stdlib.own_finalizers(actor, 0)
+    stdlib_futures.shut_down_executors(actor)
     if actor.children:
         for child in mp.active_children():
             if child.daemon:
