@@ -12,7 +12,7 @@ import os
 import threading
 import time
 
-from forkless import _core, personality, stdlib
+from forkless import _core, personality, stdlib, stdlib_util
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -47,6 +47,7 @@ def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
 

@@ -29,6 +29,10 @@ class _State:
         self.parent_process: Any = None
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
+        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
+        self.exiting = False  # whether it has run them, as a process does at its end
+        self.start_context: Any = None  # what set_start_method() set
+        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
         self.handlers: dict[int, Any] = {}  # signal number -> handler, where it was set
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
         self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed

@@ -9,6 +9,7 @@ import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
+from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import signals
 from forkless.process import bootstrap, copy_process
@@ -46,6 +47,9 @@ class Popen:
         parent = here()
         self._actor = actor = Actor(parent, child)
         actor.parent_process = _parent_object(parent)
+        actor.start_context = stdlib.start_context(process_obj)
+        if like_fork:
+            actor.after_fork = stdlib_util.after_fork_calls()
         self.pid = actor.pid
         actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
 

@@ -14,7 +14,7 @@ from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib
+from forkless import _core, isolation, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.personality import streams, threads
 from forkless.personality.ids import unwind_helpers
@@ -191,6 +191,9 @@ def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
     code, error = 1, None
     try:
         try:
+            if actor.after_fork:
+                stdlib_util.run_after_fork(actor.after_fork)
+                actor.after_fork = []
             util.info("child process calling self.run()")
             process_obj.run()
             code = 0
@@ -234,13 +237,7 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    stdlib.own_finalizers(actor, 0)
-    for child in mp.active_children():
-        if child.daemon:
-            child._popen.terminate()  # type: ignore[attr-defined]
-    for child in mp.active_children():
-        child.join()
-    stdlib.own_finalizers(actor)
+    stdlib_util.exit_actor(actor)
 
 
 def _release(actor: Actor) -> None:
@@ -258,6 +255,7 @@ def _release(actor: Actor) -> None:
         actor.stop()
         unwind_helpers(actor)
     streams.close(actor)
+    stdlib_util.release(actor)
     actor.locals.clear()
     actor.handlers.clear()
     threads.leave(actor)
