@@ -26,7 +26,8 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
-  test-ansible test-upstream models fuzz sim asan tsan lint format bench bench-runtime install clean help
+  test-ansible test-upstream models fuzz sim asan tsan lint format bench bench-runtime bench-python \
+  install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -218,6 +219,10 @@ bench-runtime: ## C actors beside Erlang, CAF and Go (ARGS="--only counting --re
 	+@$(MAKE) --no-print-directory $(BENCH)
 	+@$(MAKE) --no-print-directory -k -f bench/runtime/peers.mk
 	@.venv/bench/bin/python bench/runtime/run.py $(ARGS)
+
+bench-python: ## simulated processes beside real ones and other libraries (ARGS="--only pipe --repeat 3")
+	@bash .ci/deps.sh packages peers
+	@.venv/peers/bin/python bench/python/run.py $(ARGS)
 
 man: ## the manual pages of the C library, made from its headers, in build/man/man3
 	@rm -rf build/man
