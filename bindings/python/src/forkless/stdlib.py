@@ -14,6 +14,7 @@ Checked on CPython 3.11 to 3.14. What is used:
 - ``multiprocessing.connection``: the code of ``Pipe``; what ``Connection`` and its base class keep in
   ``_readable`` and ``_writable``, and their methods ``_check_closed``, ``_bad_message_length``,
   ``_send_bytes`` and ``_recv_bytes``, which forkless.connection overrides or calls;
+- ``multiprocessing.spawn.get_preparation_data``, as a module attribute;
 - ``multiprocessing.pool.Pool`` and the classes of ``queues`` and ``synchronize``, as module attributes.
 
 Functions are changed in place (their code is replaced), because other modules took references to them
@@ -26,7 +27,7 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Iterator
-from multiprocessing import connection, context, process, reduction
+from multiprocessing import connection, context, process, reduction, spawn
 from typing import Any
 
 from forkless import stdlib_util
@@ -270,6 +271,20 @@ def serve_default_context(patches: PatchSet) -> None:
         return originals[name](ctx, *args, **kwargs)
 
     patches.attribute(context, "_forkless_make", make)
+    patches.attribute(
+        spawn, "get_preparation_data", _preparing_function(spawn.get_preparation_data)
+    )
+
+
+def _preparing_function(original: Any) -> Any:
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        """What a real process of 'spawn' is told first: not a start method that it does not know."""
+        data: dict[str, Any] = original(name)
+        if data.get("start_method") == "actor":
+            del data["start_method"]
+        return data
+
+    return get_preparation_data
 
 
 def alias(
