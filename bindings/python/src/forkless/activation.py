@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
 from forkless.personality import signals
 
@@ -67,6 +67,7 @@ def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
 

@@ -47,6 +47,10 @@ class _State:
         self.process: Any = None  # the object that current_process() returns
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
+        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
+        self.exiting = False  # whether it has run them, as a process does at its end
+        self.start_context: Any = None  # what set_start_method() set
+        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
         # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
         self.handlers: dict[int, Any] = {}
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object

@@ -16,7 +16,7 @@ from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib, stdlib_futures
+from forkless import _core, isolation, stdlib_futures, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
 from forkless.personality import contexts, folders, sockets, streams, threads
@@ -195,6 +195,9 @@ def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
     code, error = 1, None
     try:
         try:
+            if actor.after_fork:
+                stdlib_util.run_after_fork(actor.after_fork)
+                actor.after_fork = []
             util.info("child process calling self.run()")
             process_obj.run()
             code = 0
@@ -238,15 +241,8 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    stdlib.own_finalizers(actor, 0)
     stdlib_futures.shut_down_executors(actor)
-    if actor.children:
-        for child in mp.active_children():
-            if child.daemon:
-                child._popen.terminate()  # type: ignore[attr-defined]
-        for child in mp.active_children():
-            child.join()
-    stdlib.own_finalizers(actor)
+    stdlib_util.exit_actor(actor)
 
 
 def _release(actor: Actor) -> None:
@@ -269,6 +265,7 @@ def _release(actor: Actor) -> None:
     if actor.opened:
         sockets.close_opened(actor)
     streams.close(actor)
+    stdlib_util.release(actor)
     actor.locals.clear()
     actor.values.clear()
     actor.handlers = {}

@@ -204,7 +204,7 @@ def install(patches: PatchSet) -> None:
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
     _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
-    patches.attribute(time, "sleep", _sleep_function(time.sleep))
+    patches.attribute(time, "sleep", _core.sleep)  # a built-in function, as the original
     for function in _atexit_functions():
         patches.attribute(atexit, function.__name__, function)
 
@@ -230,17 +230,6 @@ def _main_thread_function(original: Any) -> Any:
         return (actor and main_thread_of(actor)) or original()
 
     return main_thread
-
-
-def _sleep_function(original: Any) -> Any:
-    def sleep(seconds: float, /) -> None:
-        """Delay execution; ends early, with an exception, when the simulated process is ended."""
-        if _core.current() is None:
-            original(seconds)
-        else:
-            _core.sleep(seconds)
-
-    return sleep
 
 
 def _atexit_functions() -> list[Any]:
