@@ -71,7 +71,7 @@ int core_raise_thrown(core_state *state)
         return 0;
     }
     PyObject *thrown = take_thrown(self);
-    core_set_async(self->thread_ident, NULL);
+    core_take_back_async(state);
     PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
     Py_DECREF(thrown);
     return -1;
@@ -476,11 +476,9 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    if (self->thread_ident != 0) {
-        core_set_async(self->thread_ident, NULL);
-        self->thread_ident = 0;
-    }
+    self->thread_ident = 0; // nothing is set after this
     Py_CLEAR(self->thrown);
+    core_take_back_async(core_state_of_type(Py_TYPE(self)));
     Py_RETURN_NONE;
 }
 

@@ -23,6 +23,7 @@ typedef struct core_state {
     PyObject *corrupt_message; // forkless.CorruptMessage
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
+    PyObject *breath;          // a Python function that does nothing
     // Set from Python (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> something that loads() understands
     PyObject *loads;         // loads(that, or bytes-like) -> obj
@@ -57,9 +58,12 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 
-// Raises an instance of the class `exception` at the next bytecode of a thread; NULL takes it back.
-// Returns whether there is such a thread.
+// Raises an instance of the class `exception` at the next bytecode of a thread. Returns whether
+// there is such a thread.
 bool core_set_async(unsigned long ident, PyObject *exception);
+
+// Takes back what was set for the calling thread and not yet raised. No exception may be set.
+void core_take_back_async(core_state *state);
 
 // actor.c
 

@@ -45,9 +45,12 @@ class _State:
 
     def _init_state(self) -> None:
         self.process: Any = None  # the object that current_process() returns
-        self.parent_process: Any = None
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
+        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
+        self.exiting = False  # whether it has run them, as a process does at its end
+        self.start_context: Any = None  # what set_start_method() set
+        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
         # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
         self.handlers: dict[int, Any] = {}
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
@@ -74,6 +77,8 @@ inheritance: list[Callable[[Any, Any], object]] = []
 class MainActor(_State):
     """The real process."""
 
+    parent_process = None
+
     def __init__(self) -> None:
         self._init_state()
 
@@ -99,6 +104,7 @@ class Actor(_core.Actor, _State):
 
     pgid: int
     sid: int
+    native_id = 0  # of its own thread, once that runs
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
@@ -114,6 +120,7 @@ class Actor(_core.Actor, _State):
         self.reaped = False  # its exit code was asked for, so that its pid is gone
         self.serial = next(serials)
         self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
+        self._parent_process: Any = None
         _by_pid[self.pid] = self
 
     def kill(self, code: int, /) -> bool:
@@ -146,6 +153,17 @@ class Actor(_core.Actor, _State):
             end = ref()
             if end is not None:
                 end._leave(self.pid)
+
+
+    @property
+    def parent_process(self) -> Any:
+        """What multiprocessing.parent_process() returns: made for those who ask."""
+        if self._parent_process is None:
+            from forkless.process import ParentProcess
+
+            name = self.parent.process.name if self.parent.process is not None else "MainProcess"
+            self._parent_process = ParentProcess(name, self.parent)
+        return self._parent_process
 
 
 MAIN = MainActor()
