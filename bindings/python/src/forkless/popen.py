@@ -9,6 +9,7 @@ import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
+from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals
 from forkless.process import bootstrap, copy_process
@@ -38,6 +39,7 @@ class Popen:
         activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
+        self.inherited: list[Any] = []  # ends of pipes in the child's copies
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
@@ -45,14 +47,27 @@ class Popen:
             mp_context.set_spawning_popen(None)
         parent = here()
         self._actor = actor = Actor(parent, child)
-        actor.parent_process = _parent_object(parent)
+        actor.start_context = stdlib.start_context(process_obj)
+        if like_fork:
+            actor.after_fork = stdlib_util.after_fork_calls()
         self.pid = actor.pid
+        self._hand_over(like_fork)
         folders.begin(actor)
         try:
             actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
         except BaseException:
             folders.begun(actor)
+            actor.close_ends()
             raise
+
+    def _hand_over(self, like_fork: bool) -> None:
+        """Give the child what belongs to processes."""
+        for end in self.inherited:
+            end._adopt(self._actor)
+        if like_fork:
+            self._actor.replaced = {end._original for end in self.inherited}
+            self._actor.parent.forked[self._actor.serial] = self._actor
+        self.inherited.clear()
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""
@@ -93,13 +108,6 @@ class Popen:
     def exit_error(self) -> Any:
         """What the exit record says about the exception that ended the process, or None."""
         return self._actor.exit_error()
-
-
-def _parent_object(parent: Any) -> Any:
-    from forkless.process import ParentProcess
-
-    name = parent.process.name if parent.process is not None else "MainProcess"
-    return ParentProcess(name, parent)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:
