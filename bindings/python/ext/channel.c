@@ -129,6 +129,13 @@ PyDoc_STRVAR(channel_put_doc,
 // Sends t->msg, which it owns from here on.
 static PyObject *send(core_state *state, transfer *t)
 {
+    fkl_actor *self = fkl_self();
+    if (self != NULL && fkl_actor_stop_requested(self)) {
+        // Its exit is known; what `finally` blocks and handlers do after that reaches nobody.
+        fkl_msg_destroy(t->msg);
+        core_raise_process_exit(state);
+        return NULL;
+    }
     fkl_err err = core_stream_try_send(t->stream, t->msg, t->weight);
     if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
         err = core_blocking(state, do_send, t);
