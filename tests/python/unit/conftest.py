@@ -68,6 +68,14 @@ def actors():
 
 
 @pytest.fixture
+def pool(context):
+    """A pool of three workers."""
+    with context.Pool(3) as pool:
+        yield pool
+    pool.join()
+
+
+@pytest.fixture
 def installed():
     """forkless.install() for the time of a test."""
     forkless.install()

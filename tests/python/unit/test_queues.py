@@ -4,6 +4,7 @@
 import collections
 import multiprocessing
 import multiprocessing.queues
+import os
 import pickle
 import queue
 import threading
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import forkless
+from forkless import _core
 from support.scripts import eventually
 
 KINDS = ("Queue", "JoinableQueue", "SimpleQueue")

@@ -23,12 +23,14 @@ from forkless import (
 )
 from forkless._core import CorruptMessage, ProcessExit, __version__
 from forkless.activation import install, is_installed, uninstall
+from forkless.actors import Orphan, orphans
 from forkless.actors import here as _here
 from forkless.exceptions import RemoteError, RemoteTraceback
 from forkless.isolation import isolate, local, when_imported
 
 __all__ = [
     "CorruptMessage",
+    "Orphan",
     "ProcessExit",
     "RemoteError",
     "RemoteTraceback",
@@ -38,6 +40,7 @@ __all__ = [
     "is_installed",
     "isolate",
     "local",
+    "orphans",
     "uninstall",
     "when_imported",
 ]

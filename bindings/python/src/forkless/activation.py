@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
+from forkless.personality import signals
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
 
@@ -28,6 +29,8 @@ _fork_hook_registered = False
 def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
     if _base:
+        if not signals.relays():
+            signals.relay()
         return
     with _lock:
         serve_default_context()
@@ -64,6 +67,7 @@ def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
 
