@@ -51,7 +51,8 @@ static int encode_exception(core_state *state, PyObject *error, fkl_msg **out)
     return 0;
 }
 
-int core_wrap(core_state *state, PyObject *ref, core_kind kind, fkl_msg **out)
+// Wraps an object that nobody else changes any more. Steals `ref`.
+static int wrap(core_state *state, PyObject *ref, core_kind kind, fkl_msg **out)
 {
     fkl_err err = fkl_msg_wrap_ref(NULL, ref, release_object, state->interp, out);
     if (err != FKL_OK) {
@@ -116,7 +117,15 @@ int core_encode(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
     if (weight != NULL) {
         *weight = weigh(ref, 2);
     }
-    return core_wrap(state, ref, kind, out);
+    return wrap(state, ref, kind, out);
+}
+
+int core_encode_shared(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
+{
+    if (weight != NULL) {
+        *weight = weigh(obj, 2);
+    }
+    return wrap(state, Py_NewRef(obj), CORE_COPY, out);
 }
 
 int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight)
@@ -126,7 +135,7 @@ int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t
         return -1;
     }
     *weight = weigh(bytes, 0);
-    return core_wrap(state, bytes, CORE_BYTES, out);
+    return wrap(state, bytes, CORE_BYTES, out);
 }
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);
@@ -238,7 +247,7 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len)
     return obj;
 }
 
-// Takes out what core_wrap() put in.
+// Takes out what wrap() put in.
 static PyObject *unwrap(core_state *state, fkl_msg *msg)
 {
     void *ref;

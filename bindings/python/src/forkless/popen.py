@@ -9,6 +9,7 @@ import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
+from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals
 from forkless.process import bootstrap, copy_process
@@ -46,10 +47,12 @@ class Popen:
             mp_context.set_spawning_popen(None)
         parent = here()
         self._actor = actor = Actor(parent, child)
-        actor.parent_process = _parent_object(parent)
+        actor.start_context = stdlib.start_context(process_obj)
+        if like_fork:
+            actor.after_fork = stdlib_util.after_fork_calls()
         self.pid = actor.pid
-        folders.begin(actor)
         self._hand_over(like_fork)
+        folders.begin(actor)
         try:
             actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
         except BaseException:
@@ -105,13 +108,6 @@ class Popen:
     def exit_error(self) -> Any:
         """What the exit record says about the exception that ended the process, or None."""
         return self._actor.exit_error()
-
-
-def _parent_object(parent: Any) -> Any:
-    from forkless.process import ParentProcess
-
-    name = parent.process.name if parent.process is not None else "MainProcess"
-    return ParentProcess(name, parent)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:

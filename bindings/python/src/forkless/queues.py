@@ -265,7 +265,7 @@ def take_over(patches: PatchSet, is_simulated: Callable[[Any], bool]) -> None:
 def _choosing(original: Any, ours: Any, is_simulated: Callable[[Any], bool]) -> Any:
     @functools.wraps(original)
     def init(self: Any, *args: Any, ctx: Any) -> None:
-        if is_simulated(ctx) and not getattr(self, "keeps_pipe", False):
+        if is_simulated(ctx):
             ours.__init__(self, *args, ctx=ctx)
         else:
             original(self, *args, ctx=ctx)
