@@ -121,16 +121,51 @@ static PyObject *module_unpack(PyObject *module, PyObject *data)
 
 static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dumps", "loads", "rebuild_error", NULL};
+    static char *names[] = {"dumps", "loads", "dump_bytes", "error_record", "rebuild_error", NULL};
     core_state *state = core_state_of(module);
-    PyObject *dumps, *loads, *rebuild_error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:configure", names, &dumps, &loads,
-                                     &rebuild_error)) {
+    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOO:configure", names, &dumps, &loads,
+                                     &dump_bytes, &error_record, &rebuild_error)) {
         return NULL;
     }
     Py_XSETREF(state->dumps, Py_NewRef(dumps));
     Py_XSETREF(state->loads, Py_NewRef(loads));
+    Py_XSETREF(state->dump_bytes, Py_NewRef(dump_bytes));
+    Py_XSETREF(state->error_record, Py_NewRef(error_record));
     Py_XSETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(set_metaclass_doc, "set_metaclass(cls, metaclass)\n--\n\n"
+                                "Change the type of a class to one with the same layout.");
+
+// What assigning to __class__ does, which refuses classes whose type is `type` itself because that
+// one is immutable: it stays so, the class alone gets another one.
+static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyTypeObject *cls, *metaclass;
+    if (!PyArg_ParseTuple(args, "O!O!:set_metaclass", &PyType_Type, &cls, &PyType_Type,
+                          &metaclass)) {
+        return NULL;
+    }
+    PyTypeObject *before = Py_TYPE(cls);
+    if (!PyType_HasFeature(cls, Py_TPFLAGS_HEAPTYPE) ||
+        !PyType_IsSubtype(metaclass, &PyType_Type) ||
+        metaclass->tp_basicsize != before->tp_basicsize ||
+        metaclass->tp_itemsize != before->tp_itemsize) {
+        PyErr_Format(PyExc_TypeError, "the type of %R cannot become %R", (PyObject *)cls,
+                     (PyObject *)metaclass);
+        return NULL;
+    }
+    if (PyType_HasFeature(metaclass, Py_TPFLAGS_HEAPTYPE)) {
+        Py_INCREF(metaclass); // instances hold a reference to a heap type, and to no other
+    }
+    Py_SET_TYPE((PyObject *)cls, metaclass);
+    PyType_Modified(cls);
+    if (PyType_HasFeature(before, Py_TPFLAGS_HEAPTYPE)) {
+        Py_DECREF(before);
+    }
     Py_RETURN_NONE;
 }
 
@@ -182,6 +217,7 @@ static PyMethodDef module_methods[] = {
     {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
+    {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
     {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
     {"take_back", module_take_back, METH_NOARGS, take_back_doc},
     {"counters", module_counters, METH_NOARGS,
@@ -237,6 +273,8 @@ static int module_exec(PyObject *module)
     }
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
+    state->dump_bytes = Py_NewRef(Py_None);
+    state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
     state->breath = make_breath();
     if (state->breath == NULL || add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
@@ -262,6 +300,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->breath);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
+    Py_VISIT(state->dump_bytes);
+    Py_VISIT(state->error_record);
     Py_VISIT(state->rebuild_error);
     return 0;
 }
@@ -280,6 +320,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->breath);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
+    Py_CLEAR(state->dump_bytes);
+    Py_CLEAR(state->error_record);
     Py_CLEAR(state->rebuild_error);
     return 0;
 }

@@ -13,14 +13,20 @@ from forkless import missing as _missing  # noqa: F401  (for the imports below)
 
 # isort: split
 from forkless import (
+    activation as _activation,
+)
+from forkless import (
     context as _context,  # noqa: F401  (registers the start method)
+)
+from forkless import (
+    stdlib_missing as _stdlib_missing,
 )
 from forkless._core import CorruptMessage, ProcessExit, __version__
 from forkless.activation import install, is_installed, uninstall
 from forkless.actors import Orphan, orphans
 from forkless.actors import here as _here
+from forkless.exceptions import RemoteError, RemoteTraceback
 from forkless.isolation import isolate, local, when_imported
-from forkless.reduction import RemoteError, RemoteTraceback
 
 __all__ = [
     "CorruptMessage",
@@ -38,6 +44,9 @@ __all__ = [
     "uninstall",
     "when_imported",
 ]
+
+
+_stdlib_missing.adapt(is_installed, _activation.serve_default_context)
 
 
 def at_actor_exit(function: Callable[[], object]) -> None:

@@ -88,9 +88,22 @@ class Channel:
     def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
         """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed, and
         what pickling raises."""
+    def put_ref(
+        self, obj: object, block: object = True, timeout: _Seconds | None = None, /
+    ) -> None:
+        """Send `obj` itself instead of a copy, for callers that made the copy, or that mean to share.
+        Raises as put() does."""
     def get(self, block: object = True, timeout: _Seconds | None = None, /) -> Any:
         """Take the oldest object. Raises queue.Empty after the timeout, EOFError when the channel is
         closed and empty, CorruptMessage when the message is not what its codec says."""
+    def drain(self, into: list[Any], /) -> int:
+        """Append all objects that are there to a list, oldest first, and return how many were taken.
+        None is taken and not appended: it only wakes who waits. What was taken is in the list whatever
+        is raised; CorruptMessage leaves the rest."""
+    def get_after(self, outbox: list[Any], /) -> Any:
+        """Empty the list outbox, [channel, obj], by channel.put_ref(obj, False); then get(). Whoever
+        waits for obj finds the GIL free, unless there is something to get already. Raises as
+        put_ref() when obj was not sent, and as get() when it was."""
     def poll(self, timeout: _Seconds | None = 0.0, /) -> bool:
         """Whether an object is there, or the channel closed, waiting up to the timeout."""
     def put_message(self, payload: Buffer, msgpack: object = True, /) -> None:
@@ -166,7 +179,8 @@ def try_copy(obj: Any, otherwise: Any, /) -> Any:
     """A copy of plain data, or `otherwise` for any other object."""
 
 def pack(obj: object, /) -> bytes:
-    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits."""
+    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits. A dict
+    of a subclass becomes an FKL_EXT_ERROR."""
 
 def unpack(data: Buffer, /) -> Any:
     """The object in msgpack bytes. Raises CorruptMessage."""
@@ -174,9 +188,14 @@ def unpack(data: Buffer, /) -> Any:
 def configure(
     dumps: Callable[[Any], Buffer],
     loads: Callable[[Any], Any],
+    error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors."""
+
+def set_metaclass(cls: type, metaclass: type, /) -> None:
+    """Change the type of a class to one with the same layout. The caller changes the class as well, so
+    that no cache keeps what it knew. Raises TypeError for another layout."""
 
 def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
     """Raise an instance of the class at the next bytecode of a thread; with None, take back what was

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Any
 
-from forkless import _core, personality, stdlib
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
 from forkless.personality import signals
 
@@ -35,21 +36,38 @@ def activate() -> None:
         serve_default_context()
         if not _base:
             stdlib.install(_base)
+            stdlib_memory.install(_base)
             personality.install(_base)
+            isolation.reinstall()
             _register_fork_hook()
 
 
 def serve_default_context() -> None:
     """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    from forkless import stdlib_pool
+
     with _lock:
         if not _default_context:
+            from forkless import queues
+
             stdlib.serve_default_context(_default_context)
+            stdlib_pool.install(_default_context)
+            queues.take_over(_default_context, _is_simulated)
+
+
+def _is_simulated(context: Any) -> bool:
+    """Whether the processes of a context are simulated ones."""
+    if is_installed():
+        return True
+    concrete = context.get_context() if context is not None else None
+    return getattr(concrete, "_name", None) == "actor"
 
 
 def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
 
@@ -75,7 +93,9 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
-        _default_context.undo()
+        if missing.has_processes():
+            _default_context.undo()
+        isolation.uninstall()
         _base.undo()
 
 

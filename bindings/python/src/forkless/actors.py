@@ -27,12 +27,17 @@ __all__ = [
     "find",
     "group_members",
     "here",
+    "inheritance",
     "live",
     "orphans",
+    "serials",
 ]
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+
+# Numbers simulated processes and ends of pipes in the order in which they are made.
+serials = itertools.count(1)
 
 
 class _State:
@@ -42,18 +47,31 @@ class _State:
         self.process: Any = None  # the object that current_process() returns
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
+        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
+        self.exiting = False  # whether it has run them, as a process does at its end
+        self.start_context: Any = None  # what set_start_method() set
+        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
         # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
         self.handlers: dict[int, Any] = {}
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
         self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
         self.locals: dict[Any, Any] = {}  # see forkless.isolation
+        self.values: dict[Any, Any] = {}  # see forkless.slots
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
         self.interruptible: set[int] = set()  # those of them that can be unwound now
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+        # Called with a child that has ended or is about to, in any thread, perhaps twice.
+        self.child_watchers: list[Callable[[Actor], object]] = []
+        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
+        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
         self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
+
+
+# What a child gets from its parent when it is started: functions of both, run in the parent's thread.
+inheritance: list[Callable[[Any, Any], object]] = []
 
 
 class MainActor(_State):
@@ -86,7 +104,7 @@ class Actor(_core.Actor, _State):
 
     pgid: int
     sid: int
-    native_id: int  # of its own thread, once that runs
+    native_id = 0  # of its own thread, once that runs
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
@@ -97,9 +115,44 @@ class Actor(_core.Actor, _State):
         self.process = process
         self.handlers = parent.handlers
         self.ended: float | None = None  # time.time() of an end that its threads may survive
+        for inherit in inheritance:
+            inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
+        self.serial = next(serials)
+        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
         self._parent_process: Any = None
         _by_pid[self.pid] = self
+
+    def kill(self, code: int, /) -> bool:
+        published = super().kill(code)
+        self.close_ends()
+        if published:
+            self.tell_parent()
+        return published
+
+    def exit_now(self, code: int, /) -> bool:
+        published = super().exit_now(code)
+        self.close_ends()
+        if published:
+            self.tell_parent()
+        return published
+
+    def tell_parent(self) -> None:
+        """What SIGCHLD is to processes."""
+        for watcher in list(self.parent.child_watchers):
+            watcher(self)
+
+    def close_ends(self) -> None:
+        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        self.parent.forked.pop(self.serial, None)
+        while self.ends:
+            try:
+                _, ref = self.ends.popitem()
+            except KeyError:  # another thread was faster
+                return
+            end = ref()
+            if end is not None:
+                end._leave(self.pid)
 
 
     @property
@@ -128,14 +181,14 @@ def find(pid: int) -> Actor | None:
     return None if actor is None or actor.reaped else actor
 
 
+def live() -> list[Actor]:
+    """The actors that have not ended."""
+    return [actor for actor in list(_by_pid.values()) if actor.poll() is None]
+
+
 def group_members(pgid: int) -> list[Actor]:
     """The live actors of a process group."""
-    return [a for a in live() if a.pgid == pgid]
-
-
-def live() -> list[Actor]:
-    """The actors whose exit code is not yet known."""
-    return [a for a in list(_by_pid.values()) if a.poll() is None]
+    return [actor for actor in live() if actor.pgid == pgid]
 
 
 @dataclasses.dataclass(frozen=True)

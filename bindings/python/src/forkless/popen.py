@@ -9,8 +9,9 @@ import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
+from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
-from forkless.personality import signals
+from forkless.personality import folders, signals
 from forkless.process import bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
@@ -38,6 +39,7 @@ class Popen:
         activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
+        self.inherited: list[Any] = []  # ends of pipes in the child's copies
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
@@ -45,8 +47,27 @@ class Popen:
             mp_context.set_spawning_popen(None)
         parent = here()
         self._actor = actor = Actor(parent, child)
+        actor.start_context = stdlib.start_context(process_obj)
+        if like_fork:
+            actor.after_fork = stdlib_util.after_fork_calls()
         self.pid = actor.pid
-        actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+        self._hand_over(like_fork)
+        folders.begin(actor)
+        try:
+            actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+        except BaseException:
+            folders.begun(actor)
+            actor.close_ends()
+            raise
+
+    def _hand_over(self, like_fork: bool) -> None:
+        """Give the child what belongs to processes."""
+        for end in self.inherited:
+            end._adopt(self._actor)
+        if like_fork:
+            self._actor.replaced = {end._original for end in self.inherited}
+            self._actor.parent.forked[self._actor.serial] = self._actor
+        self.inherited.clear()
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""

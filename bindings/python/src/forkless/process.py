@@ -16,11 +16,12 @@ from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib
+from forkless import _core, isolation, stdlib_futures, stdlib_util
 from forkless.actors import MAIN, Actor
-from forkless.personality import sockets, streams, threads
+from forkless.exceptions import error_record
+from forkless.personality import contexts, folders, sockets, streams, threads
 from forkless.personality.ids import unwind_helpers
-from forkless.reduction import dumps, error_record, loads
+from forkless.reduction import dumps, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
 
@@ -162,7 +163,7 @@ def _copy_by_pickle(value: Any, process_obj: Any, like_fork: bool) -> Any:
 
 def _dumps(value: Any, process_obj: Any) -> Any:
     try:
-        return dumps(value)
+        return dumps(value, strict=True)
     except Exception as error:
         error.add_note(
             f"while starting {process_obj._name!r}: a simulated process gets copies of its arguments, "
@@ -176,6 +177,8 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
+    folders.enter(actor)
+    contexts.enter(actor)
     try:
         actor.native_id = _thread.get_native_id()
         actor.enter()
@@ -193,6 +196,9 @@ def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
     code, error = 1, None
     try:
         try:
+            if actor.after_fork:
+                stdlib_util.run_after_fork(actor.after_fork)
+                actor.after_fork = []
             util.info("child process calling self.run()")
             process_obj.run()
             code = 0
@@ -236,14 +242,8 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    stdlib.own_finalizers(actor, 0)
-    if actor.children:
-        for child in mp.active_children():
-            if child.daemon:
-                child._popen.terminate()  # type: ignore[attr-defined]
-        for child in mp.active_children():
-            child.join()
-    stdlib.own_finalizers(actor)
+    stdlib_futures.shut_down_executors(actor)
+    stdlib_util.exit_actor(actor)
 
 
 def _release(actor: Actor) -> None:
@@ -262,9 +262,13 @@ def _release(actor: Actor) -> None:
             actor.ended = time.time()
         actor.stop()
         unwind_helpers(actor)
+    actor.close_ends()
     if actor.opened:
         sockets.close_opened(actor)
     streams.close(actor)
+    stdlib_util.release(actor)
     actor.locals.clear()
+    actor.values.clear()
     actor.handlers = {}
+    actor.tell_parent()
     threads.leave(actor)

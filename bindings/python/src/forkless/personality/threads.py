@@ -15,11 +15,11 @@ import time
 from typing import Any
 
 from forkless import _core
-from forkless.actors import Actor
+from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
 from forkless.personality.ids import unwinding
 
-__all__ = ["MainThread", "install", "join_helpers", "leave", "main_thread_of"]
+__all__ = ["MainThread", "install", "join_helpers", "leave", "main_thread_of", "start_for"]
 
 
 class MainThread(threading.Thread):
@@ -87,6 +87,18 @@ def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     finally:
         if isinstance(thread, threading.Thread):
             thread._forkless_ended.release()  # type: ignore[attr-defined]
+
+
+_real_start_new_thread: Any = _thread.start_new_thread
+
+
+def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
+    """Run function(*args) in a new thread of `owner`, whoever asks. Raises RuntimeError when there is
+    no thread to be had."""
+    if owner is MAIN:
+        _real_start_new_thread(function, args)
+    else:
+        _real_start_new_thread(_run_helper, (owner, function, args, {}))
 
 
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
@@ -193,7 +205,7 @@ def install(patches: PatchSet) -> None:
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
     _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
-    patches.attribute(time, "sleep", _sleep_function(time.sleep))
+    patches.attribute(time, "sleep", _core.sleep)  # a built-in function, as the original
     for function in _atexit_functions():
         patches.attribute(atexit, function.__name__, function)
 
@@ -219,17 +231,6 @@ def _main_thread_function(original: Any) -> Any:
         return (actor and main_thread_of(actor)) or original()
 
     return main_thread
-
-
-def _sleep_function(original: Any) -> Any:
-    def sleep(seconds: float, /) -> None:
-        """Delay execution; ends early, with an exception, when the simulated process is ended."""
-        if _core.current() is None:
-            original(seconds)
-        else:
-            _core.sleep(seconds)
-
-    return sleep
 
 
 def _atexit_functions() -> list[Any]:
