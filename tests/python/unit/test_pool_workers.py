@@ -194,6 +194,7 @@ def test_terminate_ends_workers_in_the_middle_of_their_tasks(context):
         lambda pool: pool.apply_async(spin),
         lambda pool: [pool.apply_async(time.sleep, (LIMIT,), callback=fail) for _ in range(9)],
         lambda pool: pool.imap_unordered(len, (b"x" * 10_000 for _ in itertools.count())),
+        fill,
     ):
         pool = context.Pool(2)
         kept_alive = prepare(pool)
@@ -206,6 +207,16 @@ def test_terminate_ends_workers_in_the_middle_of_their_tasks(context):
 
 def thread_names():
     return {thread.name for thread in threading.enumerate()}
+
+
+def fill(pool):
+    result = pool.imap(hold, (b"x" * 10_000 for _ in itertools.count()))
+    assert eventually(lambda: pool._taskqueue.qsize() >= 3)  # there is no room for more
+    return result
+
+
+def hold(_):
+    time.sleep(LIMIT)
 
 
 def spin():
@@ -263,17 +274,17 @@ def test_a_dropped_pool_lives_while_there_is_work_for_it(context):
     assert eventually(lambda: _core.counters()["live"] == 0)
 
 
-def test_a_dropped_pool_does_what_nobody_waits_for(context):
+@pytest.mark.parametrize("method", ["apply_async", "starmap_async"])
+def test_a_dropped_pool_does_what_nobody_waits_for(context, method):
     event, queue = context.Event(), context.SimpleQueue()
     pool = context.Pool(1, keep_both, (event, queue))
-    pool.apply_async(wait_and_put)
-    pool.starmap_async(wait_and_put, [()], chunksize=1)
+    args = () if method == "apply_async" else ([()],)
+    getattr(pool, method)(wait_and_put, *args)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         del pool
         gc.collect()
         event.set()
-        assert queue.get() is True
         assert queue.get() is True
         assert eventually(lambda: gc.collect() >= 0 and _core.counters()["live"] == 0)
 
