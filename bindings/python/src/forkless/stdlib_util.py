@@ -25,7 +25,7 @@ from multiprocessing import process, util
 from typing import Any
 
 from forkless import _core
-from forkless.actors import FIRST_PID, MAIN, Actor, find, here
+from forkless.actors import FIRST_PID, MAIN, Actor, MainActor, find, here
 from forkless.patches import PatchSet
 
 __all__ = [

@@ -179,7 +179,7 @@ def _can_wait(fd: int) -> bool:
 
 
 def _open_function(original: Any) -> Any:
-    def open(
+    def open(  # noqa: A001
         file: Any,
         mode: str = "r",
         buffering: int = -1,
