@@ -111,7 +111,6 @@ class Channel:
     def close(self) -> None:
         """Refuse further puts; what is in the channel can still be got."""
 
-@final
 class SemLock:
     """A semaphore between actors, or a recursive mutex; the interface of _multiprocessing.SemLock."""
 
