@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import names
 import observing
@@ -24,7 +23,7 @@ import run
 
 __all__ = ["PAGE", "check", "render"]
 
-PAGE = HERE.parents[2] / "docs" / "compatibility.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "compatibility.md"
 MODES = [mode for mode in run.MODES if mode != "fork"]
 
 HEAD = """\

@@ -272,16 +272,16 @@ def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Ve
     exceptions = Exceptions.read(mode, python)
     run.limits = exceptions.limits
     path = expectations.baseline_file(suite, "fork" if method == "actor" else method, python)
-    if not options.record and not path.exists():
-        print(f"{python} {mode}: no baseline; record one with --record")
+    if not all_tests(run):
+        print(f"{python} {mode}: this interpreter has no such tests")
         return None
+    if not options.record and not path.exists():
+        print(f"{python} {mode}: there is no baseline; record one with --record")
+        return Verdict(wrong={"baseline": "missing"})
     baseline = set() if options.record else expectations.read_baseline(path)
     if not options.only and not options.record:
         run.leave_out = [*sorted(exceptions.not_run), *sorted(baseline)]
     since = time.monotonic()
-    if not all_tests(run):
-        print(f"{python} {mode}: this interpreter has no such tests")
-        return None
     if options.only:
         run.only = matching(all_tests(run), options.only)
     execute(run, options.jobs)

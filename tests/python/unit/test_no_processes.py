@@ -224,6 +224,10 @@ if __name__ == '__main__':
 
     with multiprocessing.Pool(2) as pool:
         print(pool.map(abs, [-1, -2]), pool.apply_async(divmod, (7, 2)).get(30))
+    with multiprocessing.pool.ThreadPool(2) as pool:
+        print(pool.map(abs, [-3]))
+    with concurrent.futures.ProcessPoolExecutor(2) as executor:
+        print(list(executor.map(abs, [-4, 5])))
     with multiprocessing.Manager() as manager:
         shared = manager.dict(a=[1])
         print(shared, manager.Queue().empty())
@@ -261,6 +265,8 @@ def test_everything_works_there_after_importing_forkless(emulation, variant):
         "0 2 [0.0, 2.5, 0.0] b'share'",
         "True met",
         "[1, 2] (3, 1)",
+        "[3]",
+        "[4, 5]",
         "{'a': [1]} True",
         "two",
         "OSError True",

@@ -310,10 +310,18 @@ def test_ctrl_c_ends_a_wait_for_a_result_and_the_pool_goes_on(scripts):
             try:
                 slow.get()
             except KeyboardInterrupt:
-                print("interrupted", pool.apply(abs, (-1,)))
+                pass
+            # The workers are interrupted too, and one of them may take a task with it.
+            while True:
+                try:
+                    print("interrupted", pool.apply_async(abs, (-1,)).get(0.2))
+                    break
+                except multiprocessing.TimeoutError:
+                    pass
         """
     )
-    assert (status, output) == (0, "interrupted 1\n")
+    assert status == 0
+    assert "interrupted 1" in output.splitlines()  # among the reports of workers, interrupted too
 
 
 def test_a_signal_handler_that_raises_loses_no_result(scripts):
