@@ -230,7 +230,7 @@ def _trace(error: BaseException) -> str:
 
 def error_record(error: BaseException) -> dict[str, Any]:
     """What there is to say about an exception, and its pickle."""
-    from forkless import reduction
+    from forkless.reduction import Pickler
 
     record = _record(error)
     record["trace"] = _trace(error)
@@ -238,7 +238,9 @@ def error_record(error: BaseException) -> dict[str, Any]:
     for cause in list(_chain(error))[1:_DEEPEST]:
         if type(cause) is not RemoteTraceback:
             inner["cause"] = inner = _record(cause)
-    record["pickle"] = bytes(reduction.dumps(error))  # of a stand-in, where there is no other
+    pickled = io.BytesIO()
+    Pickler(pickled, pickle.HIGHEST_PROTOCOL).dump(error)  # a stand-in, where it must be
+    record["pickle"] = pickled.getvalue()
     return dict(record)
 
 
