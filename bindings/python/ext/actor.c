@@ -490,6 +490,7 @@ static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
     self->thread_ident = 0; // nothing is set after this
+    core_bell_fini(&self->own_bell);
     Py_CLEAR(self->thrown);
     core_take_back_async(core_state_of_type(Py_TYPE(self)));
     Py_RETURN_NONE;

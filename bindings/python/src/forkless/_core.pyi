@@ -132,7 +132,6 @@ class Channel:
         """A file descriptor that is readable exactly while get() would not block, or the other end of
         it. Made at the first call; lives as long as the channel. Raises OSError (EMFILE)."""
 
-@final
 class SemLock:
     """A semaphore between actors, or a recursive mutex; the interface of _multiprocessing.SemLock."""
 
