@@ -461,9 +461,7 @@ def test_processes_that_accept_on_one_listener_wait_and_end(actors):
     """All are woken for a connection, and one gets it: the others must be able to end."""
     ready = actors.Semaphore(0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        servers = [
-            process_with(actors, serve, listener, ready) for _ in range(4)
-        ]
+        servers = [process_with(actors, serve, listener, ready) for _ in range(4)]
         for _ in servers:
             assert ready.acquire(timeout=30)
         for number in range(20):

@@ -129,9 +129,7 @@ def _sending_methods(cls: Any) -> list[Any]:
     real_sendmsg = getattr(cls, "sendmsg", None)
 
     def some(sock: Any, data: Any, flags: int, timeout: float | None) -> int:
-        return int(
-            _repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags))
-        )
+        return int(_repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags)))
 
     def send(self: Any, data: Any, flags: int = 0, /) -> int:
         timeout = self.gettimeout()
