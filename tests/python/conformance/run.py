@@ -269,7 +269,8 @@ def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Ve
     suite, method = ("futures", "fork") if mode == "futures" else ("multiprocessing", mode)
     python = expectations.version()
     run = Run(suite, method, options.record, options.limit, [], folder)
-    exceptions = Exceptions.read(mode, python)
+    listed = expectations.exceptions_file(suite).read_text(encoding="utf-8")
+    exceptions = Exceptions.read(listed, mode, python)
     run.limits = exceptions.limits
     path = expectations.baseline_file(suite, "fork" if method == "actor" else method, python)
     if not all_tests(run):
