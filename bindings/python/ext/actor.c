@@ -23,6 +23,8 @@ typedef struct {
     int pid;
     unsigned long thread_ident; // 0 before the thread calls enter() and after leave()
     PyObject *thrown;           // exception to raise in the actor's own thread, or NULL
+    core_bell own_bell;         // rings for the own thread: something was thrown, or it shall stop
+    core_bell stop_bell;        // rings for its further threads, once and for ever: it shall stop
     PyObject *dict;
     PyObject *weakrefs;
 } actor_object;
@@ -69,10 +71,55 @@ int core_raise_thrown(core_state *state)
         return 0;
     }
     PyObject *thrown = take_thrown(self);
-    core_set_async(self->thread_ident, NULL);
+    core_take_back_async(state);
     PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
     Py_DECREF(thrown);
     return -1;
+}
+
+int core_check_thrown(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL) {
+        return 0;
+    }
+    if (core_raise_thrown(state) < 0) {
+        return -1;
+    }
+    if (fkl_actor_stop_requested(self->handle)) {
+        core_raise_process_exit(state);
+        return -1;
+    }
+    return 0;
+}
+
+static bool is_own_thread(const actor_object *self)
+{
+    return self->thread_ident == PyThread_get_thread_ident();
+}
+
+int core_thread_bell(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL) {
+        return -1;
+    }
+    return core_bell_make(is_own_thread(self) ? &self->own_bell : &self->stop_bell);
+}
+
+void core_thread_bell_heard(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self != NULL && is_own_thread(self)) {
+        core_bell_silence(&self->own_bell);
+    }
+}
+
+// After the stop was requested, so that whoever hears it sees that.
+static void ring_for_all(const actor_object *self)
+{
+    core_bell_ring(&self->own_bell);
+    core_bell_ring(&self->stop_bell);
 }
 
 void core_raise_process_exit(core_state *state)
@@ -109,6 +156,8 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     actor_object *self = (actor_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->pid = state->next_pid++;
+        core_bell_init(&self->own_bell);
+        core_bell_init(&self->stop_bell);
     }
     return (PyObject *)self;
 }
@@ -136,6 +185,8 @@ static void actor_dealloc(actor_object *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     actor_clear(self);
+    core_bell_fini(&self->own_bell);
+    core_bell_fini(&self->stop_bell);
     fkl_actor_release(self->handle);
     type->tp_free(self);
     Py_DECREF(type);
@@ -312,7 +363,9 @@ static PyObject *actor_kill(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    return PyBool_FromLong(fkl_actor_kill(self->handle, code));
+    bool published = fkl_actor_kill(self->handle, code);
+    ring_for_all(self);
+    return PyBool_FromLong(published);
 }
 
 static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
@@ -323,6 +376,7 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
     }
     bool published = fkl_actor_exit_now(self->handle, code);
     fkl_actor_stop(self->handle); // what still unwinds must not wait for anybody
+    ring_for_all(self);
     return PyBool_FromLong(published);
 }
 
@@ -333,6 +387,7 @@ static PyObject *actor_stop(actor_object *self, PyObject *unused)
         return NULL;
     }
     fkl_actor_stop(self->handle);
+    ring_for_all(self);
     Py_RETURN_NONE;
 }
 
@@ -396,6 +451,7 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
     if (self->handle != NULL) {
         fkl_actor_interrupt(self->handle);
     }
+    core_bell_ring(&self->own_bell);
     Py_RETURN_NONE;
 }
 
@@ -420,11 +476,9 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    if (self->thread_ident != 0) {
-        core_set_async(self->thread_ident, NULL);
-        self->thread_ident = 0;
-    }
+    self->thread_ident = 0; // nothing is set after this
     Py_CLEAR(self->thrown);
+    core_take_back_async(core_state_of_type(Py_TYPE(self)));
     Py_RETURN_NONE;
 }
 

@@ -171,9 +171,18 @@ static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
 
 PyDoc_STRVAR(throw_at_doc,
              "throw_at(thread_ident, exception_class)\n--\n\n"
-             "Raise an instance of the class at the next bytecode of a thread; with\n"
-             "None, take back what was not yet raised. Returns whether there was such\n"
-             "a thread.");
+             "Raise an instance of the class at the next bytecode of a thread. Returns whether\n"
+             "there was such a thread.");
+
+PyDoc_STRVAR(take_back_doc, "take_back()\n--\n\n"
+                            "Take back what was thrown at this thread and not yet raised.");
+
+static PyObject *module_take_back(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_take_back_async(core_state_of(module));
+    Py_RETURN_NONE;
+}
 
 static PyObject *module_throw_at(PyObject *module, PyObject *args)
 {
@@ -183,7 +192,7 @@ static PyObject *module_throw_at(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
         return NULL;
     }
-    return PyBool_FromLong(core_set_async(ident, exception == Py_None ? NULL : exception));
+    return PyBool_FromLong(core_set_async(ident, exception));
 }
 
 static PyObject *module_counters(PyObject *module, PyObject *unused)
@@ -210,6 +219,7 @@ static PyMethodDef module_methods[] = {
      "Set the functions that carry other objects than plain data between actors."},
     {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
     {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
+    {"take_back", module_take_back, METH_NOARGS, take_back_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -243,6 +253,15 @@ static int add_exceptions(PyObject *module, core_state *state)
     return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
 }
 
+static PyObject *make_breath(void)
+{
+    PyObject *globals = PyDict_New();
+    PyObject *breath =
+        globals == NULL ? NULL : PyRun_String("lambda: None", Py_eval_input, globals, globals);
+    Py_XDECREF(globals);
+    return breath;
+}
+
 static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
@@ -257,8 +276,11 @@ static int module_exec(PyObject *module)
     state->dump_bytes = Py_NewRef(Py_None);
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
-    if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
-        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0) {
+    state->breath = make_breath();
+    if (state->breath == NULL || add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
+        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0 ||
+        core_locks_init(module) < 0 || core_descriptors_init(module) < 0 ||
+        core_dispatch_init(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
@@ -275,6 +297,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->corrupt_message);
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
+    Py_VISIT(state->breath);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
     Py_VISIT(state->dump_bytes);
@@ -294,6 +317,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->corrupt_message);
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
+    Py_CLEAR(state->breath);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
     Py_CLEAR(state->dump_bytes);

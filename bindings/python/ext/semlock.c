@@ -174,32 +174,37 @@ static PyObject *semlock_release(semlock_object *self, PyObject *unused)
 // The wait of a condition variable. In one call, because nothing may be raised between its steps:
 // an actor that is ended here must leave the lock as whoever unwinds it expects, that is, acquired.
 
-static fkl_err do_wait_for_certain(void *ctx)
+static fkl_err do_wait_for_certain(fkl_sem *sem)
 {
-    acquisition *a = ctx;
     fkl_actor *actor = fkl_self();
     fkl_actor *previous;
     if (actor == NULL) {
-        return fkl_sem_wait_until(a->sem, a->deadline);
+        return fkl_sem_wait_until(sem, FKL_FOREVER);
     }
     fkl_actor_leave(NULL); // the actor object of this thread keeps the handle
-    fkl_err err = fkl_sem_wait_until(a->sem, a->deadline);
+    fkl_err err = fkl_sem_wait_until(sem, FKL_FOREVER);
     (void)!fkl_actor_enter(actor, &previous);
     return err;
 }
 
-// Acquires even in an actor that is being ended. Returns -1 with an exception set.
-static int acquire_for_certain(semlock_object *self)
+int core_wait_for_certain(fkl_sem *sem)
 {
-    acquisition a = {.sem = self->sem, .deadline = FKL_FOREVER};
-    fkl_err err = fkl_sem_try_wait(self->sem);
+    fkl_err err = fkl_sem_try_wait(sem);
     while (err != FKL_OK) {
         Py_BEGIN_ALLOW_THREADS
-        err = do_wait_for_certain(&a);
+        err = do_wait_for_certain(sem);
         Py_END_ALLOW_THREADS
         if (err != FKL_OK && PyErr_CheckSignals() < 0) { // in the real process's main thread
             return -1;
         }
+    }
+    return 0;
+}
+
+static int acquire_for_certain(semlock_object *self)
+{
+    if (core_wait_for_certain(self->sem) < 0) {
+        return -1;
     }
     note_acquired(self);
     return 0;

@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, personality, stdlib, stdlib_util
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
+from forkless.personality import signals
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
 
@@ -28,11 +29,14 @@ _fork_hook_registered = False
 def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
     if _base:
+        if not signals.relays():
+            signals.relay()
         return
     with _lock:
         serve_default_context()
         if not _base:
             stdlib.install(_base)
+            stdlib_memory.install(_base)
             personality.install(_base)
             isolation.reinstall()
             _register_fork_hook()
@@ -89,7 +93,8 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
-        _default_context.undo()
+        if missing.has_processes():
+            _default_context.undo()
         isolation.uninstall()
         _base.undo()
 

@@ -114,8 +114,10 @@ class Crew:
                 raise ValueError("Pool not running") from None
         self._ensure_feeder()
         self._backlog.append(work)
-        with suppress(ValueError):  # terminated
+        try:
             self._wake.put_ref(None)
+        except ValueError:
+            raise ValueError("Pool not running") from None
 
     @property
     def has_backlog(self) -> bool:
@@ -126,6 +128,22 @@ class Crew:
         """Give a task to the workers if there is room for it now."""
         try:
             return self._give(task, block=False)
+        except ValueError:
+            raise ValueError("Pool not running") from None
+
+    def ask(self, cell: list[Task], results: _core.Channel) -> Any:
+        """Give a task, which is taken out of a list, to the workers if there is room for it now, and
+        wait for its only result. None if there was no room."""
+        heavy = cell[0][-1]
+        if heavy and not self.share.room.acquire(False):
+            return None
+        cell.insert(0, self._tasks)  # type: ignore[arg-type]
+        try:
+            return results.get_after(cell)
+        except Full:
+            if heavy:
+                give_back(self.share.room)
+            return None
         except ValueError:
             raise ValueError("Pool not running") from None
 

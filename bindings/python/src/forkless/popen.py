@@ -47,7 +47,6 @@ class Popen:
             mp_context.set_spawning_popen(None)
         parent = here()
         self._actor = actor = Actor(parent, child)
-        actor.parent_process = _parent_object(parent)
         actor.start_context = stdlib.start_context(process_obj)
         if like_fork:
             actor.after_fork = stdlib_util.after_fork_calls()
@@ -109,13 +108,6 @@ class Popen:
     def exit_error(self) -> Any:
         """What the exit record says about the exception that ended the process, or None."""
         return self._actor.exit_error()
-
-
-def _parent_object(parent: Any) -> Any:
-    from forkless.process import ParentProcess
-
-    name = parent.process.name if parent.process is not None else "MainProcess"
-    return ParentProcess(name, parent)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:

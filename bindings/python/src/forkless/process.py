@@ -8,16 +8,18 @@ travel by reference, because code is shared.
 
 from __future__ import annotations
 
+import _thread
 import sys
+import time
 import types
 from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib_util
+from forkless import _core, isolation, stdlib_futures, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
-from forkless.personality import contexts, folders, streams, threads
+from forkless.personality import contexts, folders, sockets, streams, threads
 from forkless.personality.ids import unwind_helpers
 from forkless.reduction import dumps, loads
 
@@ -176,10 +178,11 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     folders.enter(actor)
+    contexts.enter(actor)
     try:
+        actor.native_id = _thread.get_native_id()
         actor.enter()
-        threads.enter(actor)
-        code, error = contexts.run(actor, _run, actor, actor.process)
+        code, error = _run(actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
         actor.exit_now(exit_.args[0] if exit_.args else 0)
@@ -239,6 +242,7 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
+    stdlib_futures.shut_down_executors(actor)
     stdlib_util.exit_actor(actor)
 
 
@@ -253,14 +257,18 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
-    if actor.interruptible:  # daemon threads, which go with their process
+    if actor.helpers:  # daemon threads, which go with their process
+        if actor.ended is None:
+            actor.ended = time.time()
         actor.stop()
         unwind_helpers(actor)
     actor.close_ends()
+    if actor.opened:
+        sockets.close_opened(actor)
     streams.close(actor)
     stdlib_util.release(actor)
     actor.locals.clear()
     actor.values.clear()
-    actor.handlers.clear()
+    actor.handlers = {}
     actor.tell_parent()
     threads.leave(actor)

@@ -41,7 +41,7 @@ class Semaphore(SemLock, mp.Semaphore):
         self._init_semlock(SEMAPHORE, value, SEM_VALUE_MAX, ctx)
 
 
-class BoundedSemaphore(SemLock, mp.BoundedSemaphore):
+class BoundedSemaphore(Semaphore, mp.BoundedSemaphore):
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
         self._init_semlock(SEMAPHORE, value, value, ctx)
 
