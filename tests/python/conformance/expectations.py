@@ -77,7 +77,9 @@ class Exceptions:
     def _add(self, entry: dict[str, Any], mode: str, python: str) -> None:
         unknown = set(entry) - {"tests", "reason", "modes", "pythons", "varies", "run", "limit"}
         if unknown or not entry.get("tests") or not entry.get("reason"):
-            raise ValueError(f"an exception needs tests and a reason, and knows no {unknown}: {entry}")
+            raise ValueError(
+                f"an exception needs tests and a reason, and knows no {unknown}: {entry}"
+            )
         if mode not in entry.get("modes", [mode]) or not concerns(entry.get("pythons", ""), python):
             return
         for test in entry["tests"]:

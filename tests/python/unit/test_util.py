@@ -96,7 +96,9 @@ def finalize_in_order(queue):
     _kept.append(kept)
     util.Finalize(kept, queue.put, ("no priority",))
     for priority in (-5, 1, 10):
-        util.Finalize(kept, lambda p: queue.put((p, os.getpid())), (priority,), exitpriority=priority)
+        util.Finalize(
+            kept, lambda p: queue.put((p, os.getpid())), (priority,), exitpriority=priority
+        )
 
 
 def test_an_actor_runs_its_finalizers_by_priority_at_its_end(context):

@@ -25,7 +25,7 @@ from multiprocessing import process, util
 from typing import Any
 
 from forkless import _core
-from forkless.actors import FIRST_PID, MAIN, Actor, MainActor, find, here
+from forkless.actors import FIRST_PID, MAIN, Actor, find, here
 from forkless.patches import PatchSet
 
 __all__ = [
@@ -263,7 +263,7 @@ def after_fork_calls() -> list[tuple[Callable[[Any], object], Any]]:
     if not _programs_have_registered:
         return []
     registry: dict[Any, Any] = util._afterfork_registry  # type: ignore[attr-defined]
-    items = sorted(list(registry.items()), key=lambda item: item[0][0])
+    items = sorted(registry.items(), key=lambda item: item[0][0])
     return [(key[2], obj) for key, obj in items if _is_of_a_program(key[2])]
 
 
