@@ -297,14 +297,13 @@ def close_opened(actor: Any) -> None:
     Connections when the last of its threads has ended: one may be closing its own just now, and a
     descriptor that is closed twice may be somebody else's the second time.
     """
-    for opened in list(actor.opened):
-        if isinstance(opened, socket.socket):
-            _close(opened)
-    threads.after_helpers(actor, lambda: [_close(opened) for opened in list(actor.opened)])
+    _close([opened for opened in list(actor.opened) if isinstance(opened, socket.socket)])
+    threads.after_helpers(actor, lambda: _close(list(actor.opened)))
 
 
-def _close(opened: Any) -> None:
-    try:
-        opened.close()
-    except (OSError, ValueError):
-        pass  # closed already
+def _close(opened: list[Any]) -> None:
+    for one in opened:
+        try:
+            one.close()
+        except (OSError, ValueError):
+            pass  # closed already
