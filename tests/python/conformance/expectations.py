@@ -2,7 +2,8 @@
 """What is expected of each test, and what to say of what came of it. Pure functions and data files.
 
 `baseline/SUITE-METHOD-VERSION.txt` names the tests that do *not* pass with real processes on that version;
-all others must pass on actors, but for those in `exceptions/SUITE.toml`. There, each table `[[except]]` has
+all others must pass on actors, but for those in `exceptions/SUITE.toml` and, where there are no processes, in
+`exceptions/MODE.toml` as well. There, each table `[[except]]` has
 
 - `tests`: their names, `Class.test`;
 - `reason`: why they cannot pass, or do not yet;
@@ -46,9 +47,9 @@ def baseline_file(suite: str, method: str, python: str) -> pathlib.Path:
     return _HERE / "baseline" / f"{suite}-{method}-{python}.txt"
 
 
-def exceptions_file(suite: str) -> pathlib.Path:
-    """Where the exceptions of a suite are listed."""
-    return _HERE / "exceptions" / f"{suite}.toml"
+def exceptions_file(name: str) -> pathlib.Path:
+    """Where the exceptions of a suite, or of a mode without processes, are listed."""
+    return _HERE / "exceptions" / f"{name}.toml"
 
 
 def read_baseline(path: pathlib.Path) -> set[str]:
@@ -69,10 +70,13 @@ class Exceptions:
     @classmethod
     def read(cls, text: str, mode: str, python: str) -> Exceptions:
         """The entries of a file. Raises ValueError for an entry that is not as it should be."""
-        found = cls()
-        for entry in tomllib.loads(text)["except"]:
-            found._add(entry, mode, python)
-        return found
+        return cls().add(text, mode, python)
+
+    def add(self, text: str, mode: str, python: str) -> Exceptions:
+        """The same with the entries of a further file."""
+        for entry in tomllib.loads(text).get("except", []):
+            self._add(entry, mode, python)
+        return self
 
     def _add(self, entry: dict[str, Any], mode: str, python: str) -> None:
         unknown = set(entry) - {"tests", "reason", "modes", "pythons", "varies", "run", "limit"}
