@@ -27,7 +27,7 @@ from multiprocessing import context as mp_context
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from forkless import _core, exceptions, stdlib
+from forkless import _core, exceptions, patches, stdlib
 
 __all__ = ["DupFd", "Pickler", "carry", "deposit", "dump_whole", "dumps", "loads", "reference"]
 
@@ -78,6 +78,8 @@ class Pickler(pickle.Pickler):
             return reducer(obj)
         if isinstance(obj, BaseException) and obj is not self.root:
             return exceptions.reduce(self, obj)
+        if id(obj) in patches.replaced and self.carried is not None:
+            return patches.original, (id(obj),)
         return NotImplemented
 
 
