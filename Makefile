@@ -12,7 +12,7 @@
 #   VARIANT      the folder of build/ to build in: plain, asan, tsan, sim and sim-asan, which have
 #                flags of their own, or any other name, to keep a build with your flags apart
 #   PYTHONS      for test-upstream: environments of .venv; all by default
-#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures
+#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures, no-processes, no-processes-futures
 #   ENV=2.14     the Python environment for the demo; ARGS are arguments for it, such as "-f 50"
 
 ifneq ($(origin ENV),command line) # the environment may hold an ENV that is not ours

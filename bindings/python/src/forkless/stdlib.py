@@ -216,8 +216,10 @@ def register(name: str, concrete_context: Any) -> None:
     original = types.FunctionType(method.__code__, method.__globals__, method.__name__)
 
     def start_methods(self: Any) -> list[str]:
-        # Where the others run on actors, programs see the methods that they know.
-        return original(self) if _aliases_installed else [*original(self), name]
+        # Where the others run on actors, programs see the methods that they know. From 3.14 on all
+        # contexts count.
+        others = [each for each in original(self) if each != name]
+        return others if _aliases_installed else [*others, name]
 
     context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
     method.__code__ = _start_methods_code.__code__
