@@ -122,6 +122,19 @@ static void ring_for_all(const actor_object *self)
     core_bell_ring(&self->stop_bell);
 }
 
+int core_check_ended(core_state *state)
+{
+    fkl_actor *handle = fkl_self();
+    if (handle == NULL || !fkl_actor_stop_requested(handle)) {
+        return 0;
+    }
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL || self->thread_ident == 0) { // its exit functions run: they may
+        return 0;
+    }
+    return core_check_thrown(state);
+}
+
 void core_raise_process_exit(core_state *state)
 {
     actor_object *self = (actor_object *)core_current(state);
@@ -477,6 +490,7 @@ static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
     self->thread_ident = 0; // nothing is set after this
+    core_bell_fini(&self->own_bell);
     Py_CLEAR(self->thrown);
     core_take_back_async(core_state_of_type(Py_TYPE(self)));
     Py_RETURN_NONE;
