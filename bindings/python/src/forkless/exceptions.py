@@ -230,7 +230,7 @@ def _trace(error: BaseException) -> str:
 
 def error_record(error: BaseException) -> dict[str, Any]:
     """What there is to say about an exception, and its pickle."""
-    from forkless.reduction import Pickler
+    from forkless import reduction
 
     record = _record(error)
     record["trace"] = _trace(error)
