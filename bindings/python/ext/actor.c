@@ -19,13 +19,37 @@
 
 typedef struct {
     PyObject_HEAD
-    fkl_actor *handle; // NULL until started
+    // NULL until started. Set once, by whoever of start() and the new thread comes first.
+    _Atomic(fkl_actor *) handle;
     int pid;
-    unsigned long thread_ident; // 0 before the thread calls enter() and after leave()
-    PyObject *thrown;           // exception to raise in the actor's own thread, or NULL
+    atomic_bool starting; // start() was called and has not failed
+    core_mutex lock;      // guards what follows, and that an asynchronous exception is set for it
+    // 0 before the thread calls enter() and after leave(). Written under the lock; atomic because it
+    // is also read without.
+    atomic_ulong thread_ident;
+    PyObject *thrown; // exception to raise in the actor's own thread, or NULL
+    bool exiting;     // a wait has raised ProcessExit in it; one is enough
+    core_threads exposed; // further threads that act for the actor
     PyObject *dict;
     PyObject *weakrefs;
 } actor_object;
+
+// Acquire: pairs with the release in note_handle().
+static fkl_actor *handle_of(actor_object *self)
+{
+    return atomic_load_explicit(&self->handle, memory_order_acquire);
+}
+
+static void note_handle(actor_object *self, fkl_actor *handle)
+{
+    atomic_store_explicit(&self->handle, handle, memory_order_release);
+}
+
+// Relaxed: a thread compares with its own ident, which it stored itself, or only looks.
+static unsigned long ident_of(actor_object *self)
+{
+    return atomic_load_explicit(&self->thread_ident, memory_order_relaxed);
+}
 
 // What a new thread needs; owned by it.
 typedef struct {
@@ -34,6 +58,11 @@ typedef struct {
     PyInterpreterState *interp;
 } boot_record;
 
+static bool is_own_thread(actor_object *self)
+{
+    return ident_of(self) == PyThread_get_thread_ident();
+}
+
 // Exceptions thrown at an actor
 //
 // PyThreadState_SetAsyncExc() takes a class and the thread raises an instance of it. The class that
@@ -41,10 +70,21 @@ typedef struct {
 // thrown. An actor that blocks in one of our waits is woken instead and raises the same object from
 // there; whoever comes first takes it.
 
+//
+// All of it happens under the actor's lock, so that an asynchronous exception is set for its thread
+// only while `thrown` holds what it stands for.
+
+// Takes the exception that was thrown, and the asynchronous exception back. For the actor's own
+// thread. Returns NULL where there is none.
 static PyObject *take_thrown(actor_object *self)
 {
+    core_lock(&self->lock);
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
+    if (thrown != NULL) {
+        core_set_async(ident_of(self), NULL);
+    }
+    core_unlock(&self->lock);
     return thrown;
 }
 
@@ -54,25 +94,46 @@ static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     (void)kwargs;
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)core_current(state);
-    PyObject *thrown = self == NULL ? NULL : take_thrown(self);
+    PyObject *thrown = self == NULL || !is_own_thread(self) ? NULL : take_thrown(self);
     if (thrown != NULL) {
         return thrown;
     }
-    // Taken by a wait between the delivery and now: the actor is unwinding or has handled it.
+    if (self != NULL) {
+        core_threads_remove(&self->exposed); // a further thread of the actor: this is the one ProcessExit that it gets
+    }
     return PyObject_CallNoArgs(state->process_exit);
 }
 
 int core_raise_thrown(core_state *state)
 {
     actor_object *self = (actor_object *)core_current(state);
-    if (self == NULL || self->thrown == NULL || self->thread_ident != PyThread_get_thread_ident()) {
+    if (self == NULL || !is_own_thread(self)) {
         return 0;
     }
     PyObject *thrown = take_thrown(self);
-    core_set_async(self->thread_ident, NULL);
+    if (thrown == NULL) {
+        return 0;
+    }
     PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
     Py_DECREF(thrown);
     return -1;
+}
+
+// A wait ends as soon as the exit is published, and so before the ProcessExit that the same end
+// throws comes: that one must not break into what the first has to unwind.
+static void note_exiting(actor_object *self)
+{
+    if (!is_own_thread(self)) {
+        core_threads_remove(&self->exposed);
+        return;
+    }
+    core_lock(&self->lock);
+    PyObject *thrown = self->thrown;
+    self->thrown = NULL;
+    self->exiting = true;
+    core_set_async(ident_of(self), NULL);
+    core_unlock(&self->lock);
+    Py_XDECREF(thrown);
 }
 
 void core_raise_process_exit(core_state *state)
@@ -80,8 +141,11 @@ void core_raise_process_exit(core_state *state)
     actor_object *self = (actor_object *)core_current(state);
     fkl_exit record;
     int code = 0;
-    if (self != NULL && fkl_actor_try_exit(self->handle, &record) == FKL_OK) {
+    if (self != NULL && fkl_actor_try_exit(handle_of(self), &record) == FKL_OK) {
         code = record.code;
+    }
+    if (self != NULL) {
+        note_exiting(self);
     }
     PyObject *number = PyLong_FromLong(code);
     if (number != NULL) {
@@ -108,7 +172,8 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->pid = state->next_pid++;
+        // Relaxed: only that no two are the same matters.
+        self->pid = atomic_fetch_add_explicit(&state->next_pid, 1, memory_order_relaxed);
     }
     return (PyObject *)self;
 }
@@ -136,9 +201,23 @@ static void actor_dealloc(actor_object *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     actor_clear(self);
-    fkl_actor_release(self->handle);
+    core_threads_fini(&self->exposed);
+    fkl_actor_release(handle_of(self));
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+static void leave(actor_object *self)
+{
+    core_lock(&self->lock);
+    PyObject *thrown = self->thrown;
+    self->thrown = NULL;
+    if (ident_of(self) != 0) {
+        core_set_async(ident_of(self), NULL);
+        atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed);
+    }
+    core_unlock(&self->lock);
+    Py_XDECREF(thrown);
 }
 
 // The actor's thread.
@@ -152,17 +231,17 @@ static void run_actor(fkl_actor *handle, void *arg)
         fkl_actor_exit_now(handle, 1); // no memory; `boot` and what it holds are lost with it
         return;
     }
+    note_handle(self, handle);
     PyEval_AcquireThread(tstate);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
         PyErr_WriteUnraisable(boot->target);
-        if (fkl_actor_set_exit(self->handle, 1, NULL, 0) != FKL_OK) {
-            fkl_actor_exit_now(self->handle, 1);
+        if (fkl_actor_set_exit(handle, 1, NULL, 0) != FKL_OK) {
+            fkl_actor_exit_now(handle, 1);
         }
     }
     Py_XDECREF(result);
-    self->thread_ident = 0;
-    Py_CLEAR(self->thrown);
+    leave(self);
     Py_DECREF(boot->target);
     Py_DECREF(self);
     PyMem_RawFree(boot);
@@ -186,12 +265,13 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
                                      &stack_size)) {
         return NULL;
     }
-    if (self->handle != NULL) {
+    if (atomic_exchange_explicit(&self->starting, true, memory_order_relaxed)) {
         PyErr_SetString(PyExc_RuntimeError, "an actor can only be started once");
         return NULL;
     }
     boot_record *boot = PyMem_RawMalloc(sizeof *boot);
     if (boot == NULL) {
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         return PyErr_NoMemory();
     }
     boot->self = (actor_object *)Py_NewRef(self);
@@ -199,13 +279,16 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     boot->interp = state->interp;
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
-    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &self->handle);
+    fkl_actor *handle;
+    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
     if (err != FKL_OK) {
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         Py_DECREF(boot->target);
         Py_DECREF(boot->self);
         PyMem_RawFree(boot);
         return core_raise(state, err, "cannot start a simulated process");
     }
+    note_handle(self, handle); // whose reference is the object's from now on
     Py_RETURN_NONE;
 }
 
@@ -227,7 +310,7 @@ static fkl_err do_join(void *ctx)
 
 static int check_started(actor_object *self)
 {
-    if (self->handle == NULL) {
+    if (handle_of(self) == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the actor has not been started");
         return -1;
     }
@@ -237,7 +320,7 @@ static int check_started(actor_object *self)
 static PyObject *exit_code(actor_object *self)
 {
     fkl_exit record;
-    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK) {
+    if (handle_of(self) == NULL || fkl_actor_try_exit(handle_of(self), &record) != FKL_OK) {
         Py_RETURN_NONE;
     }
     return PyLong_FromLong(record.code);
@@ -258,11 +341,11 @@ static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs
         check_started(self) < 0) {
         return NULL;
     }
-    join_request join = {.handle = self->handle, .thread = thread};
+    join_request join = {.handle = handle_of(self), .thread = thread};
     if (core_deadline(timeout, &join.deadline) < 0) {
         return NULL;
     }
-    if (thread || fkl_actor_try_exit(self->handle, &join.record) != FKL_OK) {
+    if (thread || fkl_actor_try_exit(handle_of(self), &join.record) != FKL_OK) {
         fkl_err err = core_blocking(state, do_join, &join);
         if (err == FKL_ETIMEDOUT) {
             Py_RETURN_NONE;
@@ -287,7 +370,7 @@ static PyObject *actor_sentinel(actor_object *self, PyObject *unused)
     if (check_started(self) < 0) {
         return NULL;
     }
-    fkl_err err = fkl_actor_sentinel(self->handle, &fd);
+    fkl_err err = fkl_actor_sentinel(handle_of(self), &fd);
     if (err != FKL_OK) {
         return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot make a sentinel");
     }
@@ -312,7 +395,7 @@ static PyObject *actor_kill(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    return PyBool_FromLong(fkl_actor_kill(self->handle, code));
+    return PyBool_FromLong(fkl_actor_kill(handle_of(self), code));
 }
 
 static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
@@ -321,8 +404,8 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    bool published = fkl_actor_exit_now(self->handle, code);
-    fkl_actor_stop(self->handle); // what still unwinds must not wait for anybody
+    bool published = fkl_actor_exit_now(handle_of(self), code);
+    fkl_actor_stop(handle_of(self)); // what still unwinds must not wait for anybody
     return PyBool_FromLong(published);
 }
 
@@ -332,7 +415,7 @@ static PyObject *actor_stop(actor_object *self, PyObject *unused)
     if (check_started(self) < 0) {
         return NULL;
     }
-    fkl_actor_stop(self->handle);
+    fkl_actor_stop(handle_of(self));
     Py_RETURN_NONE;
 }
 
@@ -353,7 +436,7 @@ static PyObject *actor_set_exit(actor_object *self, PyObject *args)
     if (packed == NULL && error != Py_None) {
         return NULL;
     }
-    fkl_err err = fkl_actor_set_exit(self->handle, code, packed ? PyBytes_AS_STRING(packed) : NULL,
+    fkl_err err = fkl_actor_set_exit(handle_of(self), code, packed ? PyBytes_AS_STRING(packed) : NULL,
                                      packed ? (size_t)PyBytes_GET_SIZE(packed) : 0);
     Py_XDECREF(packed);
     if (err != FKL_OK) {
@@ -366,7 +449,7 @@ static PyObject *actor_exit_error(actor_object *self, PyObject *unused)
 {
     (void)unused;
     fkl_exit record;
-    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK ||
+    if (handle_of(self) == NULL || fkl_actor_try_exit(handle_of(self), &record) != FKL_OK ||
         record.error == NULL) {
         Py_RETURN_NONE;
     }
@@ -377,7 +460,8 @@ PyDoc_STRVAR(throw_doc,
              "throw(exception)\n--\n\n"
              "Raise the exception object in the actor's own thread: at once in a wait of\n"
              "forkless, else at the next bytecode. A ProcessExit replaces an exception that\n"
-             "was thrown and not yet raised; any other leaves it in place.");
+             "was thrown and not yet raised, and is not thrown once a wait has raised one\n"
+             "because the actor has ended; any other leaves it in place.");
 
 static PyObject *actor_throw(actor_object *self, PyObject *exception)
 {
@@ -387,14 +471,20 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
                      (PyObject *)Py_TYPE(exception));
         return NULL;
     }
-    if (self->thrown == NULL || PyErr_GivenExceptionMatches(exception, state->process_exit)) {
-        Py_XSETREF(self->thrown, Py_NewRef(exception));
+    bool final = PyErr_GivenExceptionMatches(exception, state->process_exit);
+    PyObject *before = NULL;
+    core_lock(&self->lock);
+    if (final ? !self->exiting : self->thrown == NULL) {
+        before = self->thrown;
+        self->thrown = Py_NewRef(exception);
+        if (ident_of(self) != 0) {
+            core_set_async(ident_of(self), (PyObject *)state->delivery_type);
+        }
     }
-    if (self->thread_ident != 0) {
-        core_set_async(self->thread_ident, (PyObject *)state->delivery_type);
-    }
-    if (self->handle != NULL) {
-        fkl_actor_interrupt(self->handle);
+    core_unlock(&self->lock);
+    Py_XDECREF(before);
+    if (handle_of(self) != NULL) {
+        fkl_actor_interrupt(handle_of(self));
     }
     Py_RETURN_NONE;
 }
@@ -407,7 +497,9 @@ PyDoc_STRVAR(enter_doc,
 static PyObject *actor_enter(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    self->thread_ident = PyThread_get_thread_ident();
+    core_lock(&self->lock);
+    atomic_store_explicit(&self->thread_ident, PyThread_get_thread_ident(), memory_order_relaxed);
+    core_unlock(&self->lock);
     if (core_raise_thrown(core_state_of_type(Py_TYPE(self))) < 0) {
         return NULL;
     }
@@ -420,11 +512,7 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    if (self->thread_ident != 0) {
-        core_set_async(self->thread_ident, NULL);
-        self->thread_ident = 0;
-    }
-    Py_CLEAR(self->thrown);
+    leave(self);
     Py_RETURN_NONE;
 }
 
@@ -442,7 +530,7 @@ static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     fkl_actor *previous;
-    fkl_err err = fkl_actor_enter(self->handle, &previous);
+    fkl_err err = fkl_actor_enter(handle_of(self), &previous);
     if (err != FKL_OK) {
         return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot enter an actor");
     }
@@ -451,6 +539,41 @@ static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t
     fkl_actor_leave(previous);
     Py_DECREF(self);
     return result;
+}
+
+// Further threads
+
+PyDoc_STRVAR(expose_doc, "expose()\n--\n\n"
+                         "Let throw_at_threads() reach the calling thread, which acts for the\n"
+                         "actor and is not its own. To be followed by hide() in the same thread.");
+
+static PyObject *actor_expose(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    if (!core_threads_add(&self->exposed)) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *actor_hide(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_threads_remove(&self->exposed);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(throw_at_threads_doc,
+             "throw_at_threads()\n--\n\n"
+             "Raise ProcessExit in the exposed threads of the actor, but for the calling one.\n"
+             "Each gets one. Returns how many there were.");
+
+static PyObject *actor_throw_at_threads(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    return PyLong_FromSize_t(
+        core_threads_throw(&self->exposed, (PyObject *)state->delivery_type));
 }
 
 // Type
@@ -464,13 +587,13 @@ static PyObject *actor_pid(actor_object *self, void *unused)
 static PyObject *actor_thread_ident(actor_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong(self->thread_ident);
+    return PyLong_FromUnsignedLong(ident_of(self));
 }
 
 static PyObject *actor_stopping(actor_object *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->handle != NULL && fkl_actor_stop_requested(self->handle));
+    return PyBool_FromLong(handle_of(self) != NULL && fkl_actor_stop_requested(handle_of(self)));
 }
 
 static PyMethodDef actor_methods[] = {
@@ -491,6 +614,10 @@ static PyMethodDef actor_methods[] = {
     {"throw", (PyCFunction)actor_throw, METH_O, throw_doc},
     {"enter", (PyCFunction)actor_enter, METH_NOARGS, enter_doc},
     {"leave", (PyCFunction)actor_leave, METH_NOARGS, leave_doc},
+    {"expose", (PyCFunction)actor_expose, METH_NOARGS, expose_doc},
+    {"hide", (PyCFunction)actor_hide, METH_NOARGS,
+     "hide(): end what expose() began, and take back what is on its way."},
+    {"throw_at_threads", (PyCFunction)actor_throw_at_threads, METH_NOARGS, throw_at_threads_doc},
     {"run", (PyCFunction)(void (*)(void))actor_run, METH_FASTCALL, run_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -543,7 +670,7 @@ static PyType_Spec delivery_spec = {
 
 int core_actor_init(PyObject *module, core_state *state)
 {
-    state->next_pid = FIRST_PID;
+    atomic_init(&state->next_pid, FIRST_PID);
     state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
     if (state->actor_type == NULL || PyModule_AddType(module, state->actor_type) < 0) {
         return -1;

@@ -8,23 +8,6 @@
 
 #include <string.h>
 
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_IsFinalizing _Py_IsFinalizing
-#endif
-
-// The message may be destroyed by a thread that has no Python state. When the interpreter is going
-// or gone, the object is left to the end of the process: whoever asks for the GIL then is ended.
-static void release_object(void *ref, void *ctx)
-{
-    (void)ctx;
-    if (!Py_IsInitialized() || Py_IsFinalizing()) {
-        return;
-    }
-    PyGILState_STATE gil = PyGILState_Ensure();
-    Py_DECREF((PyObject *)ref);
-    PyGILState_Release(gil);
-}
-
 static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out)
 {
     PyObject *pickled = PyObject_CallOneArg(state->dumps, obj);
@@ -54,11 +37,12 @@ static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out)
 
 int core_encode(core_state *state, PyObject *obj, fkl_msg **out)
 {
+    core_returns_drain(state->returns);
     PyObject *copy = core_copy_plain(obj);
     if (copy == NULL) {
         return PyErr_Occurred() ? -1 : encode_pickle(state, obj, out);
     }
-    fkl_err err = fkl_msg_wrap_ref(NULL, copy, release_object, state->interp, out);
+    fkl_err err = fkl_msg_wrap_ref(NULL, copy, core_returns_put, state->returns, out);
     if (err != FKL_OK) {
         Py_DECREF(copy);
         core_raise(state, err, "cannot send an object to another actor");
@@ -178,11 +162,12 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len)
 
 PyObject *core_decode(core_state *state, fkl_msg *msg)
 {
+    core_returns_drain(state->returns);
     PyObject *obj = NULL;
     switch (fkl_msg_codec(msg)) {
     case FKL_CODEC_REF: {
         void *ref;
-        fkl_err err = fkl_msg_take_ref(msg, state->interp, &ref);
+        fkl_err err = fkl_msg_take_ref(msg, state->returns, &ref);
         obj = err == FKL_OK ? (PyObject *)ref
                             : core_raise(state, err, "the message is of another interpreter");
         break;
@@ -227,29 +212,43 @@ static int pack_str(fkl_packer *packer, PyObject *obj)
     return 0;
 }
 
-static int pack_sequence(fkl_packer *packer, PyObject *obj)
+static int pack_tuple(fkl_packer *packer, PyObject *obj)
 {
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    Py_ssize_t size = PyTuple_GET_SIZE(obj);
     fkl_pack_array(packer, (size_t)size);
     for (Py_ssize_t i = 0; i < size; i++) {
-        if (pack_value(packer, PySequence_Fast_GET_ITEM(obj, i)) < 0) {
+        if (pack_value(packer, PyTuple_GET_ITEM(obj, i)) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
+// Lists and dicts are packed from a private copy: without the GIL other threads may change them,
+// and how many items there are is written first.
+static int pack_list(fkl_packer *packer, PyObject *obj)
+{
+    PyObject *items = PyList_AsTuple(obj);
+    int result = items == NULL ? -1 : pack_tuple(packer, items);
+    Py_XDECREF(items);
+    return result;
+}
+
 static int pack_dict(fkl_packer *packer, PyObject *obj)
 {
+    PyObject *items = PyDict_Copy(obj);
+    if (items == NULL) {
+        return -1;
+    }
     PyObject *key, *value;
     Py_ssize_t pos = 0;
-    fkl_pack_map(packer, (size_t)PyDict_GET_SIZE(obj));
-    while (PyDict_Next(obj, &pos, &key, &value)) {
-        if (pack_value(packer, key) < 0 || pack_value(packer, value) < 0) {
-            return -1;
-        }
+    int result = 0;
+    fkl_pack_map(packer, (size_t)PyDict_GET_SIZE(items));
+    while (result == 0 && PyDict_Next(items, &pos, &key, &value)) {
+        result = pack_value(packer, key) < 0 || pack_value(packer, value) < 0 ? -1 : 0;
     }
-    return 0;
+    Py_DECREF(items);
+    return result;
 }
 
 static int pack_container(fkl_packer *packer, PyObject *obj)
@@ -257,7 +256,9 @@ static int pack_container(fkl_packer *packer, PyObject *obj)
     if (Py_EnterRecursiveCall(" while packing an object as msgpack")) {
         return -1;
     }
-    int result = PyDict_CheckExact(obj) ? pack_dict(packer, obj) : pack_sequence(packer, obj);
+    int result = PyDict_CheckExact(obj)   ? pack_dict(packer, obj)
+                 : PyList_CheckExact(obj) ? pack_list(packer, obj)
+                                          : pack_tuple(packer, obj);
     Py_LeaveRecursiveCall();
     return result;
 }

@@ -128,27 +128,15 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
                                      &rebuild_error)) {
         return NULL;
     }
-    Py_XSETREF(state->dumps, Py_NewRef(dumps));
-    Py_XSETREF(state->loads, Py_NewRef(loads));
-    Py_XSETREF(state->rebuild_error, Py_NewRef(rebuild_error));
-    Py_RETURN_NONE;
-}
-
-PyDoc_STRVAR(throw_at_doc,
-             "throw_at(thread_ident, exception_class)\n--\n\n"
-             "Raise an instance of the class at the next bytecode of a thread; with\n"
-             "None, take back what was not yet raised. Returns whether there was such\n"
-             "a thread.");
-
-static PyObject *module_throw_at(PyObject *module, PyObject *args)
-{
-    (void)module;
-    unsigned long ident;
-    PyObject *exception;
-    if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
+    // Once, during an import, so that others may read them without a lock.
+    if (state->dumps != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "configure() was called before");
         return NULL;
     }
-    return PyBool_FromLong(core_set_async(ident, exception == Py_None ? NULL : exception));
+    Py_SETREF(state->dumps, Py_NewRef(dumps));
+    Py_SETREF(state->loads, Py_NewRef(loads));
+    Py_SETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_RETURN_NONE;
 }
 
 static PyObject *module_counters(PyObject *module, PyObject *unused)
@@ -173,7 +161,6 @@ static PyMethodDef module_methods[] = {
     {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
-    {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -219,6 +206,11 @@ static int module_exec(PyObject *module)
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
+    state->returns = core_returns_create(state->interp);
+    if (state->returns == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
     if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
         core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0) {
         return -1;
@@ -269,14 +261,18 @@ static void module_free(void *module)
         (void)!fkl_runtime_destroy(state->runtime);
     }
     state->runtime = NULL;
+    if (state->returns != NULL) {
+        core_returns_close(state->returns);
+    }
 }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #if PY_VERSION_HEX >= 0x030C0000
-    // Objects that a foreign thread releases go through PyGILState, which knows one interpreter
-    // only.
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };

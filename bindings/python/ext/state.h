@@ -5,14 +5,17 @@
 #ifndef FORKLESS_EXT_STATE_H
 #define FORKLESS_EXT_STATE_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "compat.h"
 
 #include <forkless/forkless.h>
+#include <stdatomic.h>
+
+typedef struct core_returns core_returns;
 
 typedef struct core_state {
     PyInterpreterState *interp;
     fkl_runtime *runtime;
+    core_returns *returns; // objects of this interpreter that others let go of
     // Types
     PyTypeObject *actor_type;
     PyTypeObject *channel_type;
@@ -23,11 +26,11 @@ typedef struct core_state {
     PyObject *corrupt_message; // forkless.CorruptMessage
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
-    // Set from Python (configure): how objects that are not plain data cross between actors.
+    // Set from Python, once (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> bytes-like
     PyObject *loads;         // loads(bytes-like) -> obj
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
-    int next_pid;            // guarded by the GIL (or the object lock of the module)
+    atomic_int next_pid;
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -59,6 +62,27 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 // Returns whether there is such a thread.
 bool core_set_async(unsigned long ident, PyObject *exception);
 
+// threads.c
+
+// Idents of threads; zeroed to begin with.
+typedef struct core_threads {
+    core_mutex lock; // guards the rest, and that an exception is set for the threads
+    unsigned long *idents;
+    size_t count;
+    size_t size;
+} core_threads;
+
+void core_threads_fini(core_threads *threads);
+
+// Adds the calling thread. Returns false when there is no memory.
+bool core_threads_add(core_threads *threads);
+
+// Takes the calling thread out, and back what is on its way to it. No effect when it is not in.
+void core_threads_remove(core_threads *threads);
+
+// Has the class `exception` raised in all but the calling thread. Returns in how many.
+size_t core_threads_throw(core_threads *threads, PyObject *exception);
+
 // actor.c
 
 int core_actor_init(PyObject *module, core_state *state);
@@ -76,6 +100,21 @@ void core_raise_process_exit(core_state *state);
 
 int core_channel_init(PyObject *module, core_state *state);
 int core_semlock_init(PyObject *module, core_state *state);
+
+// returns.c
+
+// Never freed: messages that outlive the interpreter point to it. NULL: no memory.
+core_returns *core_returns_create(PyInterpreterState *interp);
+
+// The release function of messages that carry a strong reference; `ctx` is the core_returns of the
+// interpreter that the object belongs to. Threads: any, with a Python state or without.
+void core_returns_put(void *object, void *ctx);
+
+// Drops what was put. For threads of the interpreter.
+void core_returns_drain(core_returns *returns);
+
+// The same for the last time: what comes later is left to the end of the process.
+void core_returns_close(core_returns *returns);
 
 // convert.c
 

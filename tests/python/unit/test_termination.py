@@ -313,9 +313,9 @@ def test_an_orphan_does_not_keep_the_interpreter_from_its_end(scripts):
             os.read(fd, 1)
 
         def stubborn(fd, ready):
-            ready.set()
             while True:
                 try:
+                    ready.set()
                     time.sleep(60)
                 except BaseException:
                     pass

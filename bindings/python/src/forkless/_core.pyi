@@ -70,6 +70,14 @@ class Actor:
         was thrown before."""
     def leave(self) -> None:
         """Called by the target when it is no longer ready for them."""
+    def expose(self) -> None:
+        """Let throw_at_threads() reach the calling thread, which acts for the actor and is not its own.
+        To be followed by hide() in the same thread."""
+    def hide(self) -> None:
+        """End what expose() began, and take back what is on its way."""
+    def throw_at_threads(self) -> int:
+        """Raise ProcessExit in the exposed threads of the actor, but for the calling one. Each gets one.
+        Returns how many there were."""
     def run(self, function: Callable[..., _T], /, *args: Any) -> _T:
         """Call function(*args) in this thread on behalf of the actor: current() is it."""
 
@@ -176,11 +184,8 @@ def configure(
     loads: Callable[[Any], Any],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
-    """Set the functions that carry objects that are not plain data between actors."""
-
-def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
-    """Raise an instance of the class at the next bytecode of a thread; with None, take back what was
-    not yet raised. Whether there was such a thread."""
+    """Set the functions that carry objects that are not plain data between actors. Once: the second
+    call is a RuntimeError."""
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

@@ -36,7 +36,6 @@ class _State:
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
-        self.interruptible: set[int] = set()  # those of them that can be unwound now
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
 

@@ -17,7 +17,6 @@ from typing import Any
 from forkless import _core, isolation, stdlib
 from forkless.actors import MAIN, Actor
 from forkless.personality import streams, threads
-from forkless.personality.ids import unwind_helpers
 from forkless.reduction import dumps, error_record, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
@@ -254,9 +253,9 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
-    if actor.interruptible:  # daemon threads, which go with their process
+    if actor.helpers:  # daemon threads, which go with their process
         actor.stop()
-        unwind_helpers(actor)
+        actor.throw_at_threads()
     streams.close(actor)
     actor.locals.clear()
     actor.handlers.clear()

@@ -150,11 +150,4 @@ def unwind(actor: Actor, code: int) -> None:
     """Raise ProcessExit in the threads of an actor, except for the calling one."""
     if actor.thread_ident != _get_ident():
         actor.throw(_core.ProcessExit(code))
-    unwind_helpers(actor)
-
-
-def unwind_helpers(actor: Actor) -> None:
-    """Raise ProcessExit in the further threads of an actor, except for the calling one."""
-    for ident in list(actor.interruptible):
-        if ident != _get_ident():
-            _core.throw_at(ident, _core.ProcessExit)
+    actor.throw_at_threads()

@@ -104,15 +104,13 @@ def _prepare(actor: Actor, thread: Any) -> None:
 
 
 def _run_interruptibly(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
-    ident = _thread.get_ident()
     try:
-        actor.interruptible.add(ident)
+        actor.expose()
         if actor.stopping:
             raise _core.ProcessExit(actor.poll() or 0)
         function(*args, **kwargs)
     finally:
-        actor.interruptible.discard(ident)
-        _core.throw_at(ident, None)  # what is still on its way comes too late
+        actor.hide()  # what is still on its way comes too late
 
 
 def _inheriting(original: Any) -> Any:
