@@ -55,7 +55,7 @@ static unsigned long ident_of(actor_object *self)
 typedef struct {
     actor_object *self; // strong
     PyObject *target;   // strong
-    PyInterpreterState *interp;
+    core_state *state;  // of the module that `self` keeps alive
 } boot_record;
 
 static bool is_own_thread(actor_object *self)
@@ -226,13 +226,15 @@ static void run_actor(fkl_actor *handle, void *arg)
     boot_record *boot = arg;
     actor_object *self = boot->self;
     // Made here, because a thread state remembers the thread that it is made in.
-    PyThreadState *tstate = PyThreadState_New(boot->interp);
+    PyThreadState *tstate = PyThreadState_New(boot->state->interp);
     if (tstate == NULL) {
+        atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
         fkl_actor_exit_now(handle, 1); // no memory; `boot` and what it holds are lost with it
         return;
     }
     note_handle(self, handle);
     PyEval_AcquireThread(tstate);
+    atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
         PyErr_WriteUnraisable(boot->target);
@@ -249,10 +251,39 @@ static void run_actor(fkl_actor *handle, void *arg)
     PyThreadState_DeleteCurrent();
 }
 
+// The interpreter must not end while a thread is about to attach to it. Threads that boot are
+// counted, and the interpreter's exit functions wait for them (core_wait_for_boots). After that only
+// its main thread starts any, which waits for each.
+
+// Returns false with an exception set when it is too late to start a thread.
+static bool begin_boot(core_state *state)
+{
+    // Sequentially consistent, as is its counterpart in core_wait_for_boots(): either this sees
+    // `closing`, or that sees this boot.
+    atomic_fetch_add(&state->booting, 1);
+    if (!atomic_load(&state->closing) || core_current(state) == NULL) {
+        return true;
+    }
+    atomic_fetch_sub(&state->booting, 1);
+    PyErr_SetString(PyExc_RuntimeError, "cannot start a simulated process while Python exits");
+    return false;
+}
+
+void core_wait_for_boots(core_state *state)
+{
+    atomic_store(&state->closing, true);
+    while (atomic_load(&state->booting) > 0) { // as long as it takes a thread to start
+        Py_BEGIN_ALLOW_THREADS
+        (void)!fkl_sleep_until(fkl_after_ns(1000000));
+        Py_END_ALLOW_THREADS
+    }
+}
+
 PyDoc_STRVAR(start_doc,
              "start(target, name=None, stack_size=0)\n--\n\n"
              "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
-             "cannot start one, MemoryError, and RuntimeError at the second call.");
+             "cannot start one, MemoryError, and RuntimeError at the second call and in an\n"
+             "actor while the interpreter exits.");
 
 static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs)
 {
@@ -269,19 +300,25 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
         PyErr_SetString(PyExc_RuntimeError, "an actor can only be started once");
         return NULL;
     }
+    if (!begin_boot(state)) {
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
+        return NULL;
+    }
     boot_record *boot = PyMem_RawMalloc(sizeof *boot);
     if (boot == NULL) {
+        atomic_fetch_sub(&state->booting, 1);
         atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         return PyErr_NoMemory();
     }
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
-    boot->interp = state->interp;
+    boot->state = state;
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
     fkl_actor *handle;
     fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
     if (err != FKL_OK) {
+        atomic_fetch_sub(&state->booting, 1);
         atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         Py_DECREF(boot->target);
         Py_DECREF(boot->self);
@@ -289,6 +326,9 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
         return core_raise(state, err, "cannot start a simulated process");
     }
     note_handle(self, handle); // whose reference is the object's from now on
+    if (atomic_load_explicit(&state->closing, memory_order_relaxed)) {
+        core_wait_for_boots(state);
+    }
     Py_RETURN_NONE;
 }
 
@@ -489,6 +529,28 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(throw_again_doc,
+             "throw_again(exception)\n--\n\n"
+             "Raise, at the next bytecode of the calling thread, an exception that was thrown\n"
+             "at it and got lost: where it was raised nobody could catch it. A thread that\n"
+             "acts for the actor and is not its own gets a ProcessExit.");
+
+static PyObject *actor_throw_again(actor_object *self, PyObject *exception)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!is_own_thread(self)) {
+        if (!core_threads_add(&self->exposed)) {
+            return PyErr_NoMemory();
+        }
+        core_set_async(PyThread_get_thread_ident(), (PyObject *)state->delivery_type);
+        Py_RETURN_NONE;
+    }
+    core_lock(&self->lock);
+    self->exiting = false;
+    core_unlock(&self->lock);
+    return actor_throw(self, exception);
+}
+
 PyDoc_STRVAR(enter_doc,
              "enter()\n--\n\n"
              "Called by the target when it is ready for exceptions that others throw; raises\n"
@@ -612,6 +674,7 @@ static PyMethodDef actor_methods[] = {
     {"exit_error", (PyCFunction)actor_exit_error, METH_NOARGS,
      "The dict about the exception that ended the actor, or None."},
     {"throw", (PyCFunction)actor_throw, METH_O, throw_doc},
+    {"throw_again", (PyCFunction)actor_throw_again, METH_O, throw_again_doc},
     {"enter", (PyCFunction)actor_enter, METH_NOARGS, enter_doc},
     {"leave", (PyCFunction)actor_leave, METH_NOARGS, leave_doc},
     {"expose", (PyCFunction)actor_expose, METH_NOARGS, expose_doc},

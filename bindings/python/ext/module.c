@@ -27,9 +27,16 @@ static PyObject *module_getpid(PyObject *module, PyObject *unused)
 // on.
 static PyObject *module_after_fork(PyObject *module, PyObject *unused)
 {
-    (void)module;
     (void)unused;
     fkl_actor_leave(NULL);
+    atomic_store(&core_state_of(module)->booting, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_before_exit(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_wait_for_boots(core_state_of(module));
     Py_RETURN_NONE;
 }
 
@@ -139,6 +146,34 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(unraisable_hook_doc,
+             "unraisable_hook(hooks, unraisable)\n--\n\n"
+             "For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran,\n"
+             "and was dropped there, is raised again; all else goes to hooks['hook'].");
+
+// In C, because what is to be raised again must not be raised in the hook.
+static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
+{
+    core_state *state = core_state_of(module);
+    PyObject *hooks, *unraisable;
+    if (!PyArg_ParseTuple(args, "O!O:unraisable_hook", &PyDict_Type, &hooks, &unraisable)) {
+        return NULL;
+    }
+    PyObject *error = PyObject_GetAttrString(unraisable, "exc_value");
+    PyObject *actor = core_current(state);
+    PyObject *result = NULL;
+    if (error != NULL && actor != NULL &&
+        PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+        result = PyObject_CallMethod(actor, "throw_again", "O", error);
+    } else if (error != NULL) {
+        PyObject *hook = PyMapping_GetItemString(hooks, "hook");
+        result = hook == NULL ? NULL : PyObject_CallOneArg(hook, unraisable);
+        Py_XDECREF(hook);
+    }
+    Py_XDECREF(error);
+    return result;
+}
+
 static PyObject *module_counters(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -153,6 +188,8 @@ static PyMethodDef module_methods[] = {
     {"getpid", module_getpid, METH_NOARGS, "The pid of this actor, or of the real process."},
     {"after_fork", module_after_fork, METH_NOARGS,
      "Let this thread act for the real process; for the child of a real fork."},
+    {"_before_exit", module_before_exit, METH_NOARGS,
+     "Wait for threads that are about to start; registered with atexit."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,
@@ -161,6 +198,7 @@ static PyMethodDef module_methods[] = {
     {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
+    {"unraisable_hook", module_unraisable_hook, METH_VARARGS, unraisable_hook_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -194,6 +232,18 @@ static int add_exceptions(PyObject *module, core_state *state)
     return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
 }
 
+static int register_before_exit(PyObject *module)
+{
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    PyObject *function = atexit == NULL ? NULL : PyObject_GetAttrString(module, "_before_exit");
+    PyObject *registered =
+        function == NULL ? NULL : PyObject_CallMethod(atexit, "register", "O", function);
+    Py_XDECREF(registered);
+    Py_XDECREF(function);
+    Py_XDECREF(atexit);
+    return registered == NULL ? -1 : 0;
+}
+
 static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
@@ -212,7 +262,8 @@ static int module_exec(PyObject *module)
         return -1;
     }
     if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
-        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0) {
+        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0 ||
+        register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);

@@ -31,6 +31,8 @@ typedef struct core_state {
     PyObject *loads;         // loads(bytes-like) -> obj
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
     atomic_int next_pid;
+    atomic_int booting;  // threads of actors that are not yet attached to the interpreter
+    atomic_bool closing; // the interpreter runs its exit functions
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -92,6 +94,10 @@ PyObject *core_current(core_state *state);
 
 // Raises the exception that was thrown at the current actor, if there is one: -1, else 0.
 int core_raise_thrown(core_state *state);
+
+// Waits until no thread is about to attach to the interpreter. From now on only threads outside of
+// actors can start actors. For the interpreter's exit functions.
+void core_wait_for_boots(core_state *state);
 
 // Raises ProcessExit with the exit code of the current actor.
 void core_raise_process_exit(core_state *state);

@@ -65,6 +65,9 @@ class Actor:
     def throw(self, exception: BaseException, /) -> None:
         """Raise the exception in the actor's own thread: at once in a wait of forkless, else at the
         next bytecode. A ProcessExit replaces one that was not raised yet; others leave it in place."""
+    def throw_again(self, exception: BaseException, /) -> None:
+        """Raise, at the next bytecode of the calling thread, an exception that was thrown at it and got
+        lost: where it was raised nobody could catch it."""
     def enter(self) -> None:
         """Called by the target when it is ready for exceptions that others throw; raises at once what
         was thrown before."""
@@ -186,6 +189,10 @@ def configure(
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors. Once: the second
     call is a RuntimeError."""
+
+def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
+    """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
+    there, is raised again; all else goes to hooks['hook']."""
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

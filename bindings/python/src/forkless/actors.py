@@ -98,7 +98,9 @@ def find(pid: int) -> Actor | None:
 
 def group_members(pgid: int) -> list[Actor]:
     """The live actors of a process group."""
-    return [a for a in list(_by_pid.values()) if a.pgid == pgid and a.poll() is None]
+    # valuerefs(), because values() iterates over what other threads change.
+    actors = [ref() for ref in _by_pid.valuerefs()]
+    return [a for a in actors if a is not None and a.pgid == pgid and a.poll() is None]
 
 
 # Simulated pids start here; the kernel's are below (see ext/actor.c).

@@ -9,6 +9,7 @@ travel by reference, because code is shared.
 from __future__ import annotations
 
 import sys
+import threading
 import types
 from multiprocessing import process as mp
 from multiprocessing import util
@@ -74,16 +75,18 @@ class ParentProcess(mp.BaseProcess):
 
 
 _never: tuple[int, int] | None = None
+_making_never = threading.Lock()
 
 
 def _never_readable() -> int:
     """A descriptor that becomes readable when the real process ends, hence never."""
     global _never
-    if _never is None:
-        import os
+    with _making_never:
+        if _never is None:
+            import os
 
-        _never = os.pipe()
-    return _never[0]
+            _never = os.pipe()
+        return _never[0]
 
 
 # Copying

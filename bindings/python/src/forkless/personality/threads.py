@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import functools
 import sys
 import threading
 import time
@@ -146,6 +147,7 @@ def install(patches: PatchSet) -> None:
     ):
         if hasattr(owner, name):
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
+    _keep_process_exits(patches)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
     patches.attribute(time, "sleep", _sleep_function(time.sleep))
     for function in _atexit_functions():
@@ -159,6 +161,25 @@ def _main_thread_function(original: Any) -> Any:
         return (actor and actor.main_thread) or original()
 
     return main_thread
+
+
+def _keep_process_exits(patches: PatchSet) -> None:
+    """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
+
+    The interpreter looks for the hook in the dictionary of `sys`, where ours stays; programs read and
+    set the attribute.
+    """
+    hooks = {"hook": sys.unraisablehook}
+
+    def get_hook(module: Any) -> Any:
+        return hooks["hook"]
+
+    def set_hook(module: Any, value: Any) -> None:
+        hooks["hook"] = value
+
+    patches.call_on_undo(lambda: vars(sys).update(unraisablehook=hooks["hook"]))
+    patches.module_class(sys, {"unraisablehook": property(get_hook, set_hook)})
+    vars(sys)["unraisablehook"] = functools.partial(_core.unraisable_hook, hooks)
 
 
 def _sleep_function(original: Any) -> Any:
