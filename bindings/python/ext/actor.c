@@ -131,7 +131,9 @@ static void note_exiting(actor_object *self)
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
     self->exiting = true;
-    core_set_async(ident_of(self), NULL);
+    if (thrown != NULL) {
+        core_set_async(ident_of(self), NULL);
+    }
     core_unlock(&self->lock);
     Py_XDECREF(thrown);
 }
@@ -213,7 +215,9 @@ static void leave(actor_object *self)
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
     if (ident_of(self) != 0) {
-        core_set_async(ident_of(self), NULL);
+        if (thrown != NULL) {
+            core_set_async(ident_of(self), NULL);
+        }
         atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed);
     }
     core_unlock(&self->lock);

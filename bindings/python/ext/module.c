@@ -244,10 +244,26 @@ static int register_before_exit(PyObject *module)
     return registered == NULL ? -1 : 0;
 }
 
+// The free-threaded 3.13 prepares all of its objects when the second thread state is made, and does
+// not guard that against a third: it is done here, before there are actors.
+static void prepare_for_threads(PyInterpreterState *interp)
+{
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000
+    PyThreadState *second = PyThreadState_New(interp);
+    if (second != NULL) {
+        PyThreadState_Clear(second);
+        PyThreadState_Delete(second);
+    }
+#else
+    (void)interp;
+#endif
+}
+
 static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
     state->interp = PyInterpreterState_Get();
+    prepare_for_threads(state->interp);
     fkl_err err = fkl_runtime_create(NULL, &state->runtime);
     if (err != FKL_OK) {
         core_raise(state, err, "cannot make a runtime");

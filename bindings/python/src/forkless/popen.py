@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
 from forkless.actors import Actor, here
-from forkless.personality import signals
+from forkless.personality import signals, threads
 from forkless.process import bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
@@ -47,7 +46,7 @@ class Popen:
         self._actor = actor = Actor(parent, child)
         actor.parent_process = _parent_object(parent)
         self.pid = actor.pid
-        actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+        actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""

@@ -148,6 +148,7 @@ def install(patches: PatchSet) -> None:
         if hasattr(owner, name):
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
     _keep_process_exits(patches)
+    _watch_stack_size(patches)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
     patches.attribute(time, "sleep", _sleep_function(time.sleep))
     for function in _atexit_functions():
@@ -161,6 +162,32 @@ def _main_thread_function(original: Any) -> Any:
         return (actor and actor.main_thread) or original()
 
     return main_thread
+
+
+_stack_size = 0
+
+
+def stack_size() -> int:
+    """What the program has set with threading.stack_size(), 0 if nothing."""
+    return _stack_size
+
+
+def _watch_stack_size(patches: PatchSet) -> None:
+    """The functions of `threading` and `_thread` that set the stack size of new threads cannot be asked
+    for it: a call without an argument sets it to 0."""
+    original: Any = threading.stack_size
+    lock = threading.Lock()
+
+    def set_stack_size(size: int = 0, /) -> int:
+        global _stack_size
+        with lock:
+            before = original(size)
+            _stack_size = size
+            return before
+
+    set_stack_size(original())
+    patches.attribute(threading, "stack_size", set_stack_size)
+    patches.attribute(_thread, "stack_size", set_stack_size)
 
 
 def _keep_process_exits(patches: PatchSet) -> None:
