@@ -11,6 +11,8 @@
 #   V=1          show whole commands
 #   VARIANT      the folder of build/ to build in: plain, asan, tsan, sim and sim-asan, which have
 #                flags of their own, or any other name, to keep a build with your flags apart
+#   PYTHONS      for test-upstream: environments of .venv; all by default
+#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures
 #   ENV=2.14     the Python environment for the demo; ARGS are arguments for it, such as "-f 50"
 
 ifneq ($(origin ENV),command line) # the environment may hold an ENV that is not ours
@@ -24,7 +26,8 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
-  test-ansible models fuzz sim asan tsan lint format bench bench-runtime install clean help
+  test-ansible test-upstream models fuzz sim asan tsan lint format bench bench-runtime bench-python \
+  install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -183,6 +186,10 @@ test-python: deps ## the Python binding, on each CPython found
 test-ansible: deps ## Ansible on forkless, on each ansible-core
 	@bash .ci/test-python.sh ansible
 
+test-upstream: ## CPython's own tests on actors (PYTHONS="newest 2.14", MODES="fork actor futures", ARGS)
+	@bash .ci/deps.sh packages $(or $(filter newest 2.14,$(PYTHONS)),$(if $(PYTHONS),,all))
+	@MODES="$(MODES)" ARGS="$(ARGS)" bash .ci/test-upstream.sh $(PYTHONS)
+
 asan: ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@bash .ci/deps.sh packages asan
 	+@$(MAKE) --no-print-directory VARIANT=asan programs
@@ -212,6 +219,10 @@ bench-runtime: ## C actors beside Erlang, CAF and Go (ARGS="--only counting --re
 	+@$(MAKE) --no-print-directory $(BENCH)
 	+@$(MAKE) --no-print-directory -k -f bench/runtime/peers.mk
 	@.venv/bench/bin/python bench/runtime/run.py $(ARGS)
+
+bench-python: ## simulated processes beside real ones and other libraries (ARGS="--only pipe --repeat 3")
+	@bash .ci/deps.sh packages peers
+	@.venv/peers/bin/python bench/python/run.py $(ARGS)
 
 man: ## the manual pages of the C library, made from its headers, in build/man/man3
 	@rm -rf build/man

@@ -10,6 +10,7 @@
 #   newest, 2.14   .venv/newest: the newest CPython found and the newest ansible-core for it;
 #                  .venv/2.14: CPython 3.11 and ansible-core 2.14; both with forkless installed
 #   asan           .venv/asan: the newest CPython, forkless built with the address sanitizer
+#   peers          .venv/peers: the newest CPython with forkless and the libraries of make bench-python
 #   bench          Erlang, CAF and Go, and .venv/bench, for make bench-runtime
 #   lint           .venv/lint: formatters and checkers; groff and man
 #   all            newest, 2.14, and .venv/py3.X for every other CPython found
@@ -180,6 +181,11 @@ bench() {
     environment bench "$(python_of)" bench/runtime/requirements.txt
 }
 
+peers() {
+    environment peers "$(python_of)" bench/python/requirements.txt
+    binding peers
+}
+
 lint() {
     if command -v apt-get >/dev/null; then debian_packages groff-base man-db; fi
     environment lint "$(python_of)" tests/python/requirements-lint.txt
@@ -208,7 +214,7 @@ if command -v flock >/dev/null; then
 fi
 for what; do
     case $what in
-    packages | models | clang | newest | asan | bench | lint | all) "$what" ;;
+    packages | models | clang | newest | asan | peers | bench | lint | all) "$what" ;;
     2.14) ansible_2_14 ;;
     *) die "what is '$what'?" ;;
     esac

@@ -14,7 +14,7 @@ attribute() { grep -o '<testsuite [^>]*' "$1" | head -n 1 | sed "s/.* $2=\"\([0-
 
 # run ENVIRONMENT TEST-FOLDER...
 run() {
-    local environment=$1 report=$PWD/build/results/pytest.xml limit=${TEST_TIMEOUT:-120}
+    local environment=$1 report=$PWD/build/results/pytest-$1.xml limit=${TEST_TIMEOUT:-120}
     local verbosity=-q
     [[ ${CI:-} != true ]] || verbosity=-v # if the run dies, its log names the test
     local status=0 failed skipped
@@ -38,12 +38,10 @@ run() {
 
 suite_python() {
     local environment others=()
-    local folders=(tests/python/unit)
-    [[ ! -d tests/python/conformance ]] || folders+=(tests/python/conformance)
     mapfile -t others < <(compgen -G '.venv/py3.*')
     for environment in newest 2.14 "${others[@]#.venv/}"; do
         [[ -d .venv/$environment ]] || continue
-        run "$environment" "${folders[@]}"
+        run "$environment" tests/python/unit
     done
 }
 

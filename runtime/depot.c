@@ -13,6 +13,7 @@
 // What a free block holds.
 struct fkli_block {
     fkli_block *below; // in its pile
+    const void *ahead; // what to fetch when it is taken
     // Of the top one of a pile in a depot:
     fkli_block *next_pile;
     uint32_t count;
@@ -135,6 +136,7 @@ void *fkli_magazine_take(fkli_magazine *magazine)
     fkli_block *block = magazine->loaded.top;
     if (!block)
         return NULL;
+    fkli_fetch_block(block->ahead);
     magazine->loaded.top = block->below;
     --magazine->loaded.count;
     unseal(block);
@@ -157,6 +159,7 @@ bool fkli_magazine_put(fkli_magazine *magazine, void *freed)
         return false;
     fkli_block *block = freed;
     block->below = magazine->loaded.top;
+    block->ahead = fkli_trail_turn(&magazine->freed, block);
     magazine->loaded.top = block;
     ++magazine->loaded.count;
     seal(block);

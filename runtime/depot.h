@@ -16,10 +16,37 @@
 enum {
     FKLI_BLOCK_SIZE = 152,     // bytes
     FKLI_MAGAZINE_BLOCKS = 32, // each of the two piles of a magazine
+    FKLI_TRAIL = 16,           // how many steps ahead blocks are fetched
     FKLI_DEPOT_BLOCKS = 65536  // about so many a depot keeps
 };
 
 typedef struct fkli_block fkli_block;
+
+// The blocks that a thread touched last. Blocks that were touched in a row by one thread are mostly
+// walked in a row by another, along links that lie in the blocks themselves: each step would wait
+// for a cache line of the other processor. So a block notes which one will be needed a few steps
+// later, for the processor to fetch meanwhile. It is a guess: it is never followed, and may name
+// memory that is no more.
+typedef struct fkli_trail {
+    const void *last[FKLI_TRAIL];
+    uint32_t turn;
+} fkli_trail;
+
+// Adds `block`; returns the one that was added FKLI_TRAIL turns ago.
+static inline const void *fkli_trail_turn(fkli_trail *trail, const void *block)
+{
+    const void **place = &trail->last[trail->turn++ % FKLI_TRAIL];
+    const void *before = *place;
+    *place = block;
+    return before;
+}
+
+// Has the processor fetch what a short message in `block` consists of, to be written to.
+static inline void fkli_fetch_block(const void *block)
+{
+    __builtin_prefetch(block, 1);
+    __builtin_prefetch((const char *)block + 64, 1);
+}
 
 // A pile of free blocks.
 typedef struct fkli_pile {
@@ -39,6 +66,8 @@ typedef struct fkli_magazine {
     fkli_depot *depot; // NULL: there is no magazine
     fkli_pile loaded;  // taken from, and put to
     fkli_pile spare;   // full or empty
+    fkli_trail made;   // blocks that became messages
+    fkli_trail freed;  // blocks that were put here
 } fkli_magazine;
 
 void fkli_depot_init(fkli_depot *depot, const fkl_allocator *allocator);

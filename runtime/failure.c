@@ -70,6 +70,19 @@ static void read_payload(const fkl_value *map, fkl_failure_view *out)
     out->payload_len = len;
 }
 
+static void read_cause(const fkl_value *map, fkl_failure_view *out)
+{
+    const fkl_value *value = fkl_value_get(map, "cause");
+    int8_t ext;
+    const void *data;
+    size_t len;
+    if (fkl_value_type(value) != FKL_TYPE_EXT || fkl_value_ext(value, &ext, &data, &len) ||
+        ext != FKL_EXT_ERROR)
+        return;
+    out->cause = data;
+    out->cause_len = len;
+}
+
 fkl_err fkl_failure_read(const void *error, size_t len, fkl_failure_view *out)
 {
     fkl_document *document;
@@ -84,6 +97,7 @@ fkl_err fkl_failure_read(const void *error, size_t len, fkl_failure_view *out)
         read_text(map, "message", &out->message);
         read_text(map, "trace", &out->trace);
         read_payload(map, out);
+        read_cause(map, out);
     } else {
         err = FKL_ECORRUPT;
     }

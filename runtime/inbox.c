@@ -12,6 +12,8 @@
 
 #include <ck_pr.h>
 
+#include "depot.h"
+
 // States, in the bits of the head word that the address of a message has free.
 #define DRAINED ((uintptr_t)1)
 #define CLOSED ((uintptr_t)2)
@@ -122,6 +124,7 @@ uint64_t fkli_inbox_take(fkli_inbox *inbox, fkli_fifo *fifo, uint64_t batch)
     uint64_t count = 0;
     for (fkl_msg *msg = newest, *next; msg; msg = next) {
         next = msg->next;
+        fkli_fetch_block(msg->ahead);
         msg->next = oldest;
         msg->batch = batch;
         oldest = msg;

@@ -36,6 +36,8 @@ static fkl_err allocate(const fkl_allocator *allocator, size_t inline_size, fkl_
     memset(msg, 0, sizeof *msg);
     msg->allocator = allocator;
     msg->size = size;
+    if (magazine)
+        msg->ahead = fkli_trail_turn(&magazine->made, msg);
     *out = msg;
     return FKL_OK;
 }

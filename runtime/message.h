@@ -15,8 +15,11 @@ typedef struct fkli_tie {
 } fkli_tie;
 
 struct fkl_msg {
-    fkl_msg *next;  // the link of the inbox or mailbox that holds it
-    uint64_t batch; // when it arrived: the mailbox's count of its batches
+    fkl_msg *next; // the link of the inbox or mailbox that holds it
+    union {
+        uint64_t batch;    // in a mailbox: when it arrived, by the mailbox's count of its batches
+        const void *ahead; // before: what to fetch while this one is looked at (depot.h)
+    };
     const fkl_allocator *allocator;
     void *data; // the payload, or the reference of FKL_CODEC_REF
     size_t len;

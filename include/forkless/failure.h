@@ -41,11 +41,14 @@ typedef struct fkl_failure_view {
     fkl_text trace;
     const void *payload; // NULL where there is none; aligned for bytes only
     size_t payload_len;
+    const void
+        *cause; // the failure that led to it, for fkl_failure_read(); NULL where there is none
+    size_t cause_len;
 } fkl_failure_view;
 
-// Reads the error of an exit record (exit->error, exit->error_len), whoever packed it; what it
-// lacks is empty in `*out`. Threads: any. Blocks: never. Errors: FKL_ECORRUPT (not an FKL_EXT_ERROR
-// map), FKL_ENOMEM.
+// Reads the error of an exit record (exit->error, exit->error_len), or the bytes of an
+// FKL_EXT_ERROR in a message, whoever packed it; what it lacks is empty in `*out`. Threads: any.
+// Blocks: never. Errors: FKL_ECORRUPT (not an FKL_EXT_ERROR map), FKL_ENOMEM.
 FKL_API FKL_MUST_CHECK fkl_err fkl_failure_read(const void *error, size_t len,
                                                 fkl_failure_view *out);
 

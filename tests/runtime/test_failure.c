@@ -124,6 +124,22 @@ Test(failure, of_others_is_read_as_far_as_it_goes)
     cr_assert_eq(seen.payload_len, 0);
 }
 
+Test(failure, leads_to_its_cause)
+{
+    // {"type": "T", "cause": ext(FKL_EXT_ERROR, {"type": "C", "cause": "text"})}
+    static const char bytes[] = "\x82\xa4type\xa1T\xa5"
+                                "cause\xc7\x13\x02\x82\xa4type\xa1"
+                                "C\xa5"
+                                "cause\xa4text";
+    fkl_failure_view seen, cause;
+    assert_ok(fkl_failure_read(bytes, sizeof bytes - 1, &seen));
+    cr_assert(is_text(seen.type, "T"));
+    assert_ok(fkl_failure_read(seen.cause, seen.cause_len, &cause));
+    cr_assert(is_text(cause.type, "C"));
+    cr_assert_null(cause.cause);
+    cr_assert_eq(cause.cause_len, 0);
+}
+
 Test(failure, that_is_no_map_is_ecorrupt)
 {
     fkl_failure_view seen;

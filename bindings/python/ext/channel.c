@@ -1,26 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// forkless._core.Channel: an fkl_channel that carries Python objects. Queues are thin layers on it.
+// forkless._core.Channel: a stream (stream.c) that carries Python objects. Queues and the ends of
+// pipes are thin layers on it.
 
 #include "state.h"
+#include "stream.h"
+
+#include <errno.h>
 
 typedef struct {
     PyObject_HEAD
-    fkl_channel *channel;
+    core_stream *stream;
+    bool weighs; // its bound is in bytes
 } channel_object;
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"capacity", NULL};
+    static char *names[] = {"capacity", "limit", NULL};
     Py_ssize_t capacity = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|n:Channel", names, &capacity)) {
+    Py_ssize_t limit = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nn:Channel", names, &capacity, &limit)) {
         return NULL;
     }
     channel_object *self = (channel_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
-    fkl_err err = fkl_channel_create(NULL, capacity > 0 ? (size_t)capacity : 0, &self->channel);
+    self->weighs = limit > 0;
+    fkl_err err = core_stream_create(capacity > 0 ? (size_t)capacity : 0,
+                                     limit > 0 ? (size_t)limit : 0, &self->stream);
     if (err != FKL_OK) {
         Py_DECREF(self);
         return core_raise(core_state_of_type(type), err, "cannot make a channel");
@@ -31,35 +39,65 @@ static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void channel_dealloc(channel_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
-    if (self->channel != NULL) {
-        fkl_channel_release(self->channel);
-    }
+    core_stream_release(self->stream);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
+PyDoc_STRVAR(channel_pair_doc,
+             "pair(limit)\n--\n\n"
+             "Two channels for the two directions of a connection: the descriptor of each is the\n"
+             "other end of that of the other.");
+
+static PyObject *channel_pair(PyTypeObject *type, PyObject *arg)
+{
+    Py_ssize_t limit = PyNumber_AsSsize_t(arg, PyExc_OverflowError);
+    if (limit == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    core_stream *streams[2];
+    fkl_err err = core_stream_create_pair(limit > 0 ? (size_t)limit : 0, streams);
+    if (err != FKL_OK) {
+        return core_raise(core_state_of_type(type), err, "cannot make a pair of channels");
+    }
+    PyObject *pair = PyTuple_New(2);
+    for (Py_ssize_t i = 0; i < 2; i++) {
+        channel_object *self = pair == NULL ? NULL : (channel_object *)type->tp_alloc(type, 0);
+        if (self == NULL) {
+            core_stream_release(streams[i]);
+            Py_CLEAR(pair);
+            continue;
+        }
+        self->stream = streams[i];
+        self->weighs = limit > 0;
+        PyTuple_SET_ITEM(pair, i, (PyObject *)self);
+    }
+    return pair;
+}
+
 typedef struct {
-    fkl_channel *channel;
+    core_stream *stream;
     fkl_msg *msg;
+    size_t weight;
     fkl_time deadline;
 } transfer;
 
 static fkl_err do_send(void *ctx)
 {
     transfer *t = ctx;
-    return fkl_channel_send_until(t->channel, t->msg, t->deadline);
+    return core_stream_send_until(t->stream, t->msg, t->weight, t->deadline);
 }
 
 static fkl_err do_receive(void *ctx)
 {
     transfer *t = ctx;
-    return fkl_channel_receive_until(t->channel, t->deadline, &t->msg);
+    return core_stream_receive_until(t->stream, t->deadline, &t->msg);
 }
 
 static fkl_err do_poll(void *ctx)
 {
     transfer *t = ctx;
-    return fkl_channel_poll_until(t->channel, t->deadline);
+    return core_stream_poll_until(t->stream, t->deadline);
 }
 
 // (block=True, timeout=None) as in queue.Queue: the deadline, or -1 with an exception set.
@@ -88,28 +126,107 @@ PyDoc_STRVAR(channel_put_doc,
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
              "(seconds), ValueError when it is closed, and what pickling raises.");
 
-static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+// Sends t->msg, which it owns from here on.
+static PyObject *send(core_state *state, transfer *t)
 {
-    core_state *state = core_state_of_type(Py_TYPE(self));
-    transfer t = {.channel = self->channel};
-    if (check_arity("put", nargs, 1, 3) < 0 ||
-        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode(state, args[0], &t.msg) < 0) {
-        return NULL;
-    }
-    fkl_err err = fkl_channel_try_send(self->channel, t.msg);
-    if (err == FKL_EFULL && t.deadline != FKL_NO_WAIT) {
-        err = core_blocking(state, do_send, &t);
+    fkl_err err = core_stream_try_send(t->stream, t->msg, t->weight);
+    if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
+        err = core_blocking(state, do_send, t);
     }
     if (err == FKL_OK) {
         Py_RETURN_NONE;
     }
-    fkl_msg_destroy(t.msg);
+    fkl_msg_destroy(t->msg);
     if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
         PyErr_SetNone(state->queue_full);
         return NULL;
     }
+    if (err == FKL_ECLOSED && core_stream_is_refused(t->stream)) {
+        errno = EPIPE;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
     return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+}
+
+static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.stream = self->stream};
+    if (check_arity("put", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_encode(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        return NULL;
+    }
+    return send(state, &t);
+}
+
+PyDoc_STRVAR(channel_put_ref_doc,
+             "put_ref(obj, block=True, timeout=None)\n--\n\n"
+             "Send obj itself instead of a copy, for callers that made the copy, or that mean to\n"
+             "share. Raises as put() does.");
+
+static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.stream = self->stream};
+    if (check_arity("put_ref", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_encode_shared(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        return NULL;
+    }
+    return send(state, &t);
+}
+
+PyDoc_STRVAR(
+    channel_put_bytes_doc,
+    "put_bytes(buffer, block=True, timeout=None)\n--\n\n"
+    "Send the bytes of a buffer; bytes themselves are shared. get_bytes() gives them, and\n"
+    "get() the object that they are the pickle of.");
+
+static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.stream = self->stream};
+    if (check_arity("put_bytes", nargs, 1, 3) < 0 ||
+        deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
+        core_encode_bytes(state, args[0], &t.msg, &t.weight) < 0) {
+        return NULL;
+    }
+    return send(state, &t);
+}
+
+// Receives into t->msg; false with an exception set.
+static bool receive(core_state *state, transfer *t, const char *name, PyObject *const *args,
+                    Py_ssize_t nargs)
+{
+    if (check_arity(name, nargs, 0, 2) < 0) {
+        return false;
+    }
+    fkl_err err = core_stream_try_receive(t->stream, &t->msg);
+    if (err == FKL_EEMPTY) {
+        if (deadline_of(nargs > 0 ? args[0] : NULL, nargs > 1 ? args[1] : NULL, &t->deadline) < 0) {
+            return false;
+        }
+        if (t->deadline != FKL_NO_WAIT) {
+            err = core_blocking(state, do_receive, t);
+        }
+    }
+    switch (err) {
+    case FKL_OK:
+        return true;
+    case FKL_EEMPTY:
+    case FKL_ETIMEDOUT:
+        PyErr_SetNone(state->queue_empty);
+        return false;
+    case FKL_ECLOSED:
+        PyErr_SetString(PyExc_EOFError, "the channel is closed and empty");
+        return false;
+    case FKL_EINTR:
+        return false;
+    default:
+        core_raise(state, err, "cannot get an object");
+        return false;
+    }
 }
 
 PyDoc_STRVAR(channel_get_doc,
@@ -121,33 +238,49 @@ PyDoc_STRVAR(channel_get_doc,
 static PyObject *channel_get(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
 {
     core_state *state = core_state_of_type(Py_TYPE(self));
-    transfer t = {.channel = self->channel};
-    fkl_err err = check_arity("get", nargs, 0, 2) < 0
-                      ? FKL_EINTR
-                      : fkl_channel_try_receive(self->channel, &t.msg);
-    if (err == FKL_EEMPTY) {
-        if (deadline_of(nargs > 0 ? args[0] : NULL, nargs > 1 ? args[1] : NULL, &t.deadline) < 0) {
+    transfer t = {.stream = self->stream};
+    return receive(state, &t, "get", args, nargs) ? core_decode(state, t.msg) : NULL;
+}
+
+PyDoc_STRVAR(channel_get_bytes_doc,
+             "get_bytes(block=True, timeout=None)\n--\n\n"
+             "Take the oldest message as bytes: what put_bytes() sent, or a pickle of the object.");
+
+static PyObject *channel_get_bytes(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    transfer t = {.stream = self->stream};
+    return receive(state, &t, "get_bytes", args, nargs) ? core_decode_bytes(state, t.msg) : NULL;
+}
+
+PyDoc_STRVAR(channel_drain_doc,
+             "drain(into)\n--\n\n"
+             "Append all objects that are there to the list `into`, oldest first, and return how\n"
+             "many messages were taken. None is not appended: it only wakes who waits. What was\n"
+             "taken is in the list whatever is raised; after CorruptMessage others may be left.");
+
+static PyObject *channel_drain(channel_object *self, PyObject *into)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!PyList_Check(into)) {
+        PyErr_SetString(PyExc_TypeError, "drain() takes a list");
+        return NULL;
+    }
+    Py_ssize_t taken = 0;
+    fkl_msg *msg;
+    while (core_stream_try_receive(self->stream, &msg) == FKL_OK) {
+        PyObject *obj = core_decode(state, msg);
+        if (obj == NULL) {
             return NULL;
         }
-        if (t.deadline != FKL_NO_WAIT) {
-            err = core_blocking(state, do_receive, &t);
+        int appended = obj == Py_None ? 0 : PyList_Append(into, obj);
+        Py_DECREF(obj);
+        if (appended < 0) {
+            return NULL;
         }
+        taken++;
     }
-    switch (err) {
-    case FKL_OK:
-        return core_decode(state, t.msg);
-    case FKL_EEMPTY:
-    case FKL_ETIMEDOUT:
-        PyErr_SetNone(state->queue_empty);
-        return NULL;
-    case FKL_ECLOSED:
-        PyErr_SetString(PyExc_EOFError, "the channel is closed and empty");
-        return NULL;
-    case FKL_EINTR:
-        return NULL;
-    default:
-        return core_raise(state, err, "cannot get an object");
-    }
+    return PyLong_FromSsize_t(taken);
 }
 
 PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
@@ -157,12 +290,12 @@ PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
 static PyObject *channel_poll(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
 {
     core_state *state = core_state_of_type(Py_TYPE(self));
-    transfer t = {.channel = self->channel, .deadline = FKL_NO_WAIT};
+    transfer t = {.stream = self->stream, .deadline = FKL_NO_WAIT};
     if (check_arity("poll", nargs, 0, 1) < 0 ||
         (nargs > 0 && core_deadline(args[0], &t.deadline) < 0)) {
         return NULL;
     }
-    if (fkl_channel_len(self->channel) > 0) {
+    if (fkl_channel_len(core_stream_channel(self->stream)) > 0) {
         Py_RETURN_TRUE;
     }
     fkl_err err = core_blocking(state, do_poll, &t);
@@ -192,7 +325,7 @@ static PyObject *channel_put_message(channel_object *self, PyObject *const *args
                                       (size_t)view.len, &msg);
     PyBuffer_Release(&view);
     if (err == FKL_OK) {
-        err = fkl_channel_try_send(self->channel, msg);
+        err = core_stream_try_send(self->stream, msg, (size_t)fkl_msg_len(msg));
         if (err != FKL_OK) {
             fkl_msg_destroy(msg);
         }
@@ -213,45 +346,95 @@ PyDoc_STRVAR(channel_close_doc, "close()\n--\n\n"
 static PyObject *channel_close(channel_object *self, PyObject *unused)
 {
     (void)unused;
-    fkl_channel_close(self->channel);
+    core_stream_close(self->stream);
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(channel_refuse_doc,
+             "refuse()\n--\n\n"
+             "Nobody will get from it any more: drop what is there; puts raise BrokenPipeError.");
+
+static PyObject *channel_refuse(channel_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_stream_refuse(self->stream);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(
+    channel_fileno_doc,
+    "fileno(putting=False)\n--\n\n"
+    "A file descriptor that is readable exactly while get() would not block, or the other\n"
+    "end of it. Made at the first call; lives as long as the channel.");
+
+static PyObject *channel_fileno(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (check_arity("fileno", nargs, 0, 1) < 0) {
+        return NULL;
+    }
+    int putting = nargs > 0 ? PyObject_IsTrue(args[0]) : 0;
+    if (putting < 0) {
+        return NULL;
+    }
+    int fd;
+    if (core_stream_descriptor(self->stream, putting, &fd) != FKL_OK) {
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return PyLong_FromLong(fd);
 }
 
 static PyObject *channel_closed(channel_object *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(fkl_channel_is_closed(self->channel));
+    return PyBool_FromLong(fkl_channel_is_closed(core_stream_channel(self->stream)));
+}
+
+static PyObject *channel_used(channel_object *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(core_stream_was_used(self->stream));
 }
 
 static PyObject *channel_capacity(channel_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromSize_t(fkl_channel_capacity(self->channel));
+    return PyLong_FromSize_t(fkl_channel_capacity(core_stream_channel(self->stream)));
 }
 
 static Py_ssize_t channel_len(channel_object *self)
 {
-    return (Py_ssize_t)fkl_channel_len(self->channel);
+    return (Py_ssize_t)fkl_channel_len(core_stream_channel(self->stream));
 }
 
 #define METHOD(name) (PyCFunction)(void (*)(void)) channel_##name
 static PyMethodDef channel_methods[] = {
     {"put", METHOD(put), METH_FASTCALL, channel_put_doc},
+    {"put_ref", METHOD(put_ref), METH_FASTCALL, channel_put_ref_doc},
     {"get", METHOD(get), METH_FASTCALL, channel_get_doc},
+    {"put_bytes", METHOD(put_bytes), METH_FASTCALL, channel_put_bytes_doc},
+    {"get_bytes", METHOD(get_bytes), METH_FASTCALL, channel_get_bytes_doc},
+    {"drain", (PyCFunction)channel_drain, METH_O, channel_drain_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},
+    {"refuse", (PyCFunction)channel_refuse, METH_NOARGS, channel_refuse_doc},
+    {"fileno", METHOD(fileno), METH_FASTCALL, channel_fileno_doc},
+    {"pair", (PyCFunction)channel_pair, METH_O | METH_CLASS, channel_pair_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef channel_getset[] = {
     {"closed", (getter)channel_closed, NULL, "Whether close() was called.", NULL},
+    {"used", (getter)channel_used, NULL, "Whether anything was ever put.", NULL},
     {"capacity", (getter)channel_capacity, NULL, "The bound, 0 for none.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyType_Slot channel_slots[] = {
-    {Py_tp_doc, "Channel(capacity=0)\n--\n\nA queue of objects between actors; 0: no bound."},
+    {Py_tp_doc,
+     "Channel(capacity=0, limit=0)\n--\n\n"
+     "A queue of objects between actors, that holds up to capacity of them, or takes none\n"
+     "while limit bytes or more are there. 0: no bound."},
     {Py_tp_new, channel_new},
     {Py_tp_dealloc, channel_dealloc},
     {Py_tp_methods, channel_methods},

@@ -1,54 +1,125 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Python objects as messages. Plain data crosses by reference to a private copy (copy.c); anything
-// else as a msgpack extension that carries a pickle. Messages from C actors are msgpack or raw
-// bytes.
+// Python objects as messages, and the one place that decides how: plain data crosses by reference
+// to a private copy (copy.c), exceptions as a msgpack record that others can read, anything else by
+// reference to what dumps() made of it, bytes of a connection by reference to a bytes object.
+// Messages from C actors are msgpack or raw bytes.
 
 #include "state.h"
 
 #include <string.h>
 
-static int encode_pickle(core_state *state, PyObject *obj, fkl_msg **out)
+// The record of an exception, which actors in C can read.
+static int encode_exception(core_state *state, PyObject *error, fkl_msg **out)
 {
-    PyObject *pickled = PyObject_CallOneArg(state->dumps, obj);
-    if (pickled == NULL) {
-        return -1;
-    }
-    Py_buffer view;
-    if (PyObject_GetBuffer(pickled, &view, PyBUF_SIMPLE) < 0) {
-        Py_DECREF(pickled);
+    PyObject *record = PyObject_CallOneArg(state->error_record, error);
+    PyObject *packed = record == NULL ? NULL : core_pack(state, record);
+    Py_XDECREF(record);
+    if (packed == NULL) {
         return -1;
     }
     fkl_packer *packer;
     fkl_err err = fkl_packer_create(NULL, &packer);
     if (err == FKL_OK) {
-        fkl_pack_ext(packer, FKL_EXT_PICKLE, view.buf, (size_t)view.len);
+        fkl_pack_ext(packer, FKL_EXT_ERROR, PyBytes_AS_STRING(packed),
+                     (size_t)PyBytes_GET_SIZE(packed));
         err = fkl_packer_finish(packer, out);
         fkl_packer_destroy(packer);
     }
-    PyBuffer_Release(&view);
-    Py_DECREF(pickled);
+    Py_DECREF(packed);
     if (err != FKL_OK) {
-        core_raise(state, err, "cannot send an object to another actor");
+        core_raise(state, err, "cannot send an exception to another actor");
         return -1;
     }
     return 0;
 }
 
-int core_encode(core_state *state, PyObject *obj, fkl_msg **out)
+// Wraps an object that nobody else changes any more. Steals `ref`.
+static int wrap(core_state *state, PyObject *ref, core_kind kind, fkl_msg **out)
 {
     core_returns_drain(state->returns);
-    PyObject *copy = core_copy_plain(obj);
-    if (copy == NULL) {
-        return PyErr_Occurred() ? -1 : encode_pickle(state, obj, out);
-    }
-    fkl_err err = fkl_msg_wrap_ref(NULL, copy, core_returns_put, state->returns, out);
+    fkl_err err = fkl_msg_wrap_ref(NULL, ref, core_returns_put, state->returns, out);
     if (err != FKL_OK) {
-        Py_DECREF(copy);
+        Py_DECREF(ref);
         core_raise(state, err, "cannot send an object to another actor");
         return -1;
     }
+    fkl_msg_set_tag(*out, kind);
     return 0;
+}
+
+// About how many bytes an object occupies: what its strings hold, down to the items of the items of
+// a container, and a little for everything else.
+static size_t weigh(PyObject *obj, int depth)
+{
+    size_t weight = 16;
+    if (PyBytes_CheckExact(obj)) {
+        return weight + (size_t)PyBytes_GET_SIZE(obj);
+    }
+    if (PyUnicode_CheckExact(obj)) {
+        return weight + (size_t)PyUnicode_GET_LENGTH(obj);
+    }
+    if (PyByteArray_CheckExact(obj)) {
+        return weight + (size_t)PyByteArray_GET_SIZE(obj);
+    }
+    if (depth > 0 && (PyList_CheckExact(obj) || PyTuple_CheckExact(obj))) {
+        for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(obj); i++) {
+            weight += weigh(PySequence_Fast_GET_ITEM(obj, i), depth - 1);
+        }
+    } else if (depth > 0 && PyDict_CheckExact(obj)) {
+        PyObject *key, *value;
+        Py_ssize_t pos = 0;
+        while (PyDict_Next(obj, &pos, &key, &value)) {
+            weight += weigh(key, 0) + weigh(value, depth - 1);
+        }
+    } else if (PyAnySet_CheckExact(obj)) {
+        weight += (size_t)PySet_GET_SIZE(obj) * 16;
+    }
+    return weight;
+}
+
+int core_encode(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
+{
+    core_kind kind = CORE_COPY;
+    PyObject *ref = core_copy_plain(obj);
+    if (ref == NULL) {
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        if (PyExceptionInstance_Check(obj)) {
+            if (weight != NULL) {
+                *weight = 1024; // most of it is the text of its traceback
+            }
+            return encode_exception(state, obj, out);
+        }
+        kind = CORE_PICKLE;
+        ref = PyObject_CallOneArg(state->dumps, obj);
+        if (ref == NULL) {
+            return -1;
+        }
+    }
+    if (weight != NULL) {
+        *weight = weigh(ref, 2);
+    }
+    return wrap(state, ref, kind, out);
+}
+
+int core_encode_shared(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
+{
+    if (weight != NULL) {
+        *weight = weigh(obj, 2);
+    }
+    return wrap(state, Py_NewRef(obj), CORE_COPY, out);
+}
+
+int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight)
+{
+    PyObject *bytes = PyBytes_CheckExact(buffer) ? Py_NewRef(buffer) : PyBytes_FromObject(buffer);
+    if (bytes == NULL) {
+        return -1;
+    }
+    *weight = weigh(bytes, 0);
+    return wrap(state, bytes, CORE_BYTES, out);
 }
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);
@@ -160,18 +231,33 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len)
     return obj;
 }
 
+// Takes out what wrap() put in.
+static PyObject *unwrap(core_state *state, fkl_msg *msg)
+{
+    void *ref;
+    fkl_err err = fkl_msg_take_ref(msg, state->returns, &ref);
+    if (err != FKL_OK) {
+        return core_raise(state, err, "the message is of another interpreter");
+    }
+    return (PyObject *)ref;
+}
+
+static core_kind kind_of(const fkl_msg *msg)
+{
+    return (core_kind)(fkl_msg_tag(msg) & 0xFF);
+}
+
 PyObject *core_decode(core_state *state, fkl_msg *msg)
 {
     core_returns_drain(state->returns);
     PyObject *obj = NULL;
     switch (fkl_msg_codec(msg)) {
-    case FKL_CODEC_REF: {
-        void *ref;
-        fkl_err err = fkl_msg_take_ref(msg, state->returns, &ref);
-        obj = err == FKL_OK ? (PyObject *)ref
-                            : core_raise(state, err, "the message is of another interpreter");
+    case FKL_CODEC_REF:
+        obj = unwrap(state, msg);
+        if (obj != NULL && kind_of(msg) != CORE_COPY) {
+            Py_SETREF(obj, PyObject_CallOneArg(state->loads, obj));
+        }
         break;
-    }
     case FKL_CODEC_MSGPACK:
         obj = core_unpack(state, fkl_msg_data(msg), fkl_msg_len(msg));
         break;
@@ -180,6 +266,20 @@ PyObject *core_decode(core_state *state, fkl_msg *msg)
         break;
     }
     fkl_msg_destroy(msg);
+    return obj;
+}
+
+PyObject *core_decode_bytes(core_state *state, fkl_msg *msg)
+{
+    if (fkl_msg_codec(msg) == FKL_CODEC_REF && kind_of(msg) == CORE_BYTES) {
+        PyObject *bytes = unwrap(state, msg);
+        fkl_msg_destroy(msg);
+        return bytes;
+    }
+    PyObject *obj = core_decode(state, msg);
+    if (obj != NULL) {
+        Py_SETREF(obj, PyObject_CallOneArg(state->dump_bytes, obj));
+    }
     return obj;
 }
 
@@ -251,12 +351,35 @@ static int pack_dict(fkl_packer *packer, PyObject *obj)
     return result;
 }
 
+// A record inside of another one: an exception's cause (ErrorRecord in exceptions.py).
+static int pack_record(fkl_packer *packer, PyObject *obj)
+{
+    fkl_packer *inner;
+    const void *data;
+    size_t len;
+    fkl_err err = fkl_packer_create(NULL, &inner);
+    if (err != FKL_OK) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int result = pack_dict(inner, obj);
+    if (result == 0 && (err = fkl_packer_bytes(inner, &data, &len)) == FKL_OK) {
+        fkl_pack_ext(packer, FKL_EXT_ERROR, data, len);
+    } else if (result == 0) {
+        PyErr_Format(PyExc_ValueError, "cannot pack an error record: %s", fkl_strerror(err));
+        result = -1;
+    }
+    fkl_packer_destroy(inner);
+    return result;
+}
+
 static int pack_container(fkl_packer *packer, PyObject *obj)
 {
     if (Py_EnterRecursiveCall(" while packing an object as msgpack")) {
         return -1;
     }
     int result = PyDict_CheckExact(obj)   ? pack_dict(packer, obj)
+                 : PyDict_Check(obj)      ? pack_record(packer, obj)
                  : PyList_CheckExact(obj) ? pack_list(packer, obj)
                                           : pack_tuple(packer, obj);
     Py_LeaveRecursiveCall();
@@ -277,7 +400,7 @@ static int pack_value(fkl_packer *packer, PyObject *obj)
         return pack_str(packer, obj);
     } else if (PyBytes_CheckExact(obj)) {
         fkl_pack_bin(packer, PyBytes_AS_STRING(obj), (size_t)PyBytes_GET_SIZE(obj));
-    } else if (PyDict_CheckExact(obj) || PyList_CheckExact(obj) || PyTuple_CheckExact(obj)) {
+    } else if (PyDict_Check(obj) || PyList_CheckExact(obj) || PyTuple_CheckExact(obj)) {
         return pack_container(packer, obj);
     } else {
         PyErr_Format(PyExc_TypeError, "msgpack has no form for %R; send it through a queue instead",

@@ -128,11 +128,11 @@ static PyObject *module_unpack(PyObject *module, PyObject *data)
 
 static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dumps", "loads", "rebuild_error", NULL};
+    static char *names[] = {"dumps", "loads", "dump_bytes", "error_record", "rebuild_error", NULL};
     core_state *state = core_state_of(module);
-    PyObject *dumps, *loads, *rebuild_error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:configure", names, &dumps, &loads,
-                                     &rebuild_error)) {
+    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOO:configure", names, &dumps, &loads,
+                                     &dump_bytes, &error_record, &rebuild_error)) {
         return NULL;
     }
     // Once, during an import, so that others may read them without a lock.
@@ -142,7 +142,42 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     }
     Py_SETREF(state->dumps, Py_NewRef(dumps));
     Py_SETREF(state->loads, Py_NewRef(loads));
+    Py_SETREF(state->dump_bytes, Py_NewRef(dump_bytes));
+    Py_SETREF(state->error_record, Py_NewRef(error_record));
     Py_SETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(set_metaclass_doc, "set_metaclass(cls, metaclass)\n--\n\n"
+                                "Change the type of a class to one with the same layout.");
+
+// What assigning to __class__ does, which refuses classes whose type is `type` itself because that
+// one is immutable: it stays so, the class alone gets another one.
+static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyTypeObject *cls, *metaclass;
+    if (!PyArg_ParseTuple(args, "O!O!:set_metaclass", &PyType_Type, &cls, &PyType_Type,
+                          &metaclass)) {
+        return NULL;
+    }
+    PyTypeObject *before = Py_TYPE(cls);
+    if (!PyType_HasFeature(cls, Py_TPFLAGS_HEAPTYPE) ||
+        !PyType_IsSubtype(metaclass, &PyType_Type) ||
+        metaclass->tp_basicsize != before->tp_basicsize ||
+        metaclass->tp_itemsize != before->tp_itemsize) {
+        PyErr_Format(PyExc_TypeError, "the type of %R cannot become %R", (PyObject *)cls,
+                     (PyObject *)metaclass);
+        return NULL;
+    }
+    if (PyType_HasFeature(metaclass, Py_TPFLAGS_HEAPTYPE)) {
+        Py_INCREF(metaclass); // instances hold a reference to a heap type, and to no other
+    }
+    Py_SET_TYPE((PyObject *)cls, metaclass);
+    PyType_Modified(cls);
+    if (PyType_HasFeature(before, Py_TPFLAGS_HEAPTYPE)) {
+        Py_DECREF(before);
+    }
     Py_RETURN_NONE;
 }
 
@@ -199,6 +234,7 @@ static PyMethodDef module_methods[] = {
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
     {"unraisable_hook", module_unraisable_hook, METH_VARARGS, unraisable_hook_doc},
+    {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -271,6 +307,8 @@ static int module_exec(PyObject *module)
     }
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
+    state->dump_bytes = Py_NewRef(Py_None);
+    state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
     state->returns = core_returns_create(state->interp);
     if (state->returns == NULL) {
@@ -298,6 +336,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->queue_full);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
+    Py_VISIT(state->dump_bytes);
+    Py_VISIT(state->error_record);
     Py_VISIT(state->rebuild_error);
     return 0;
 }
@@ -315,6 +355,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->queue_full);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
+    Py_CLEAR(state->dump_bytes);
+    Py_CLEAR(state->error_record);
     Py_CLEAR(state->rebuild_error);
     return 0;
 }

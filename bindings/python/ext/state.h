@@ -27,8 +27,10 @@ typedef struct core_state {
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
     // Set from Python, once (configure): how objects that are not plain data cross between actors.
-    PyObject *dumps;         // dumps(obj) -> bytes-like
-    PyObject *loads;         // loads(bytes-like) -> obj
+    PyObject *dumps;         // dumps(obj) -> something that loads() understands
+    PyObject *loads;         // loads(that, or bytes-like) -> obj
+    PyObject *dump_bytes;    // dump_bytes(obj) -> bytes, a pickle for whomever
+    PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
     atomic_int next_pid;
     atomic_int booting;  // threads of actors that are not yet attached to the interpreter
@@ -124,11 +126,25 @@ void core_returns_close(core_returns *returns);
 
 // convert.c
 
-// Encodes an object for another actor. Returns -1 with an exception set.
-int core_encode(core_state *state, PyObject *obj, fkl_msg **out);
+// What the object is that a message of FKL_CODEC_REF refers to; the low eight bits of its tag.
+typedef enum core_kind {
+    CORE_COPY = 0,   // the object itself
+    CORE_PICKLE = 1, // what dumps() returned
+    CORE_BYTES = 2   // bytes from send_bytes(); as an object, what they are the pickle of
+} core_kind;
+
+// Encodes an object for another actor. `weight` (or NULL) takes about how many bytes that are.
+// Returns -1 with an exception set.
+int core_encode(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+// The same without a copy: the receiver gets this very object.
+int core_encode_shared(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+// The same for the bytes of a buffer: an exact bytes object is shared.
+int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight);
 
 // Decodes and destroys a message. Returns NULL with an exception set.
 PyObject *core_decode(core_state *state, fkl_msg *msg);
+// The same, but to bytes: those that were sent, or a pickle of the object that was.
+PyObject *core_decode_bytes(core_state *state, fkl_msg *msg);
 
 // Decodes a msgpack payload.
 PyObject *core_unpack(core_state *state, const void *data, size_t len);

@@ -1,125 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""forkless.reduction: pickles between actors, exceptions, and objects that travel by reference."""
+"""forkless.reduction: pickles between actors, and objects that travel by reference."""
 
 import copyreg
 import io
 import multiprocessing
 import os
-import pickle
 import socket
 import threading
 
 import pytest
 
-import forkless
 from forkless import reduction
-
-
-def round_trip(obj):
-    return reduction.loads(reduction.dumps(obj))
-
-
-def raised(error):
-    try:
-        raise error
-    except BaseException as caught:
-        return caught
-
-
-class WithState(Exception):
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.extra = "extra"
-
-    def __setstate__(self, state):
-        self.extra = state["extra"] + " again"
-
-
-class NeedsKeywords(Exception):
-    def __init__(self, *, reason):
-        super().__init__(reason)
-        self.reason = reason
-
-
-def test_an_exception_keeps_type_arguments_attributes_and_notes():
-    error = ValueError("a", [1])
-    error.attribute = {"k": 1}
-    error.add_note("noted")
-    copied = round_trip(raised(error))
-    assert (type(copied), copied.args, copied.attribute) == (ValueError, ("a", [1]), {"k": 1})
-    assert copied.__notes__ == ["noted"]
-
-
-def test_the_cause_is_the_remote_traceback():
-    copied = round_trip(raised(KeyError("k")))
-    assert type(copied.__cause__) is forkless.RemoteTraceback
-    text = str(copied.__cause__)
-    assert text.startswith('\n"""\nTraceback') and text.endswith("KeyError: 'k'\n\"\"\"")
-    assert "in raised" in text
-
-
-def test_the_traceback_tells_of_causes_and_contexts():
-    try:
-        try:
-            raise KeyError("inner")
-        except KeyError as inner:
-            raise RuntimeError("outer") from inner
-    except RuntimeError as outer:
-        copied = round_trip(outer)
-    text = str(copied.__cause__)
-    assert "KeyError: 'inner'" in text and "direct cause" in text and "RuntimeError: outer" in text
-
-
-def test_an_exception_travels_any_number_of_times():
-    copied = raised(ValueError("first"))
-    for _ in range(3):
-        copied = raised(round_trip(copied))
-    assert type(copied) is ValueError and str(copied.__cause__).count("in raised") >= 3
-
-
-def test_an_exception_with_a_state_of_its_own_gets_it():
-    copied = round_trip(raised(WithState(1)))
-    assert (copied.args, copied.extra) == ((1,), "extra again")
-    assert isinstance(copied.__cause__, forkless.RemoteTraceback)
-
-
-def test_system_errors_keep_their_number_and_file():
-    copied = round_trip(raised(FileNotFoundError(2, "missing", "/some/file")))
-    assert (type(copied), copied.errno, copied.filename) == (FileNotFoundError, 2, "/some/file")
-
-
-def test_an_exception_inside_other_objects_is_treated_alike():
-    copied = round_trip({"list": [raised(ValueError(1))], "again": 5})
-    assert isinstance(copied["list"][0].__cause__, forkless.RemoteTraceback)
-
-
-def test_an_exception_that_cannot_be_made_again_raises_as_pickle_does():
-    error = raised(NeedsKeywords(reason="r"))
-    with pytest.raises(TypeError, match="positional argument"):
-        pickle.loads(pickle.dumps(error))
-    with pytest.raises(TypeError, match="positional argument"):
-        round_trip(error)
-
-
-def test_an_exit_record_is_plain_data():
-    error = ValueError("text")
-    error.add_note("noted")
-    error.__notes__.append(5)
-    record = reduction.error_record(raised(error))
-    assert record["type"] == "builtins.ValueError" and record["message"] == "text"
-    assert record["notes"] == ["noted", "5"] and "in raised" in record["trace"]
-    assert forkless._core.unpack(forkless._core.pack(record)) == record
-
-
-class Unprintable(Exception):
-    def __str__(self):
-        raise RuntimeError
-
-
-def test_an_exception_that_cannot_be_printed_has_a_record_too():
-    record = reduction.error_record(Unprintable())
-    assert record["message"] == "<Unprintable.__str__ raised RuntimeError>"
-    assert record["type"].endswith("Unprintable")
 
 
 class Registered:

@@ -18,8 +18,8 @@ from forkless import (
 from forkless._core import CorruptMessage, ProcessExit, __version__
 from forkless.activation import install, is_installed, uninstall
 from forkless.actors import here as _here
+from forkless.exceptions import RemoteError, RemoteTraceback
 from forkless.isolation import isolate, local, when_imported
-from forkless.reduction import RemoteError, RemoteTraceback
 
 __all__ = [
     "CorruptMessage",

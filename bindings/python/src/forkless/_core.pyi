@@ -99,9 +99,16 @@ class Channel:
     def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
         """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed, and
         what pickling raises."""
+    def put_ref(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
+        """Send `obj` itself instead of a copy, for callers that made the copy, or that mean to share.
+        Raises as put() does."""
     def get(self, block: object = True, timeout: _Seconds | None = None, /) -> Any:
         """Take the oldest object. Raises queue.Empty after the timeout, EOFError when the channel is
         closed and empty, CorruptMessage when the message is not what its codec says."""
+    def drain(self, into: list[Any], /) -> int:
+        """Append all objects that are there to a list, oldest first, and return how many were taken.
+        None is taken and not appended: it only wakes who waits. What was taken is in the list whatever
+        is raised; CorruptMessage leaves the rest."""
     def poll(self, timeout: _Seconds | None = 0.0, /) -> bool:
         """Whether an object is there, or the channel closed, waiting up to the timeout."""
     def put_message(self, payload: Buffer, msgpack: object = True, /) -> None:
@@ -177,7 +184,8 @@ def try_copy(obj: Any, otherwise: Any, /) -> Any:
     """A copy of plain data, or `otherwise` for any other object."""
 
 def pack(obj: object, /) -> bytes:
-    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits."""
+    """Plain data as msgpack. Raises TypeError for other objects, OverflowError beyond 64 bits. A dict
+    of a subclass becomes an FKL_EXT_ERROR."""
 
 def unpack(data: Buffer, /) -> Any:
     """The object in msgpack bytes. Raises CorruptMessage."""
@@ -185,6 +193,7 @@ def unpack(data: Buffer, /) -> Any:
 def configure(
     dumps: Callable[[Any], Buffer],
     loads: Callable[[Any], Any],
+    error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
     """Set the functions that carry objects that are not plain data between actors. Once: the second
@@ -193,6 +202,10 @@ def configure(
 def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
     """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
     there, is raised again; all else goes to hooks['hook']."""
+
+def set_metaclass(cls: type, metaclass: type, /) -> None:
+    """Change the type of a class to one with the same layout. The caller changes the class as well, so
+    that no cache keeps what it knew. Raises TypeError for another layout."""
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Any
 
-from forkless import _core, personality, stdlib
+from forkless import _core, isolation, personality, stdlib
 from forkless.patches import PatchSet
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
@@ -35,15 +36,30 @@ def activate() -> None:
         if not _active:
             stdlib.install(_base)
             personality.install(_base)
+            isolation.reinstall()
             _register_fork_hook()
             _active = True
 
 
 def serve_default_context() -> None:
     """Let what is made through the module multiprocessing follow the start method 'actor'. Idempotent."""
+    from forkless import stdlib_pool
+
     with _lock:
         if not _default_context:
+            from forkless import queues
+
             stdlib.serve_default_context(_default_context)
+            stdlib_pool.install(_default_context)
+            queues.take_over(_default_context, _is_simulated)
+
+
+def _is_simulated(context: Any) -> bool:
+    """Whether the processes of a context are simulated ones."""
+    if is_installed():
+        return True
+    concrete = context.get_context() if context is not None else None
+    return getattr(concrete, "_name", None) == "actor"
 
 
 def _register_fork_hook() -> None:
@@ -78,6 +94,7 @@ def uninstall() -> None:
         _aliases.undo()
         _default_context.undo()
         _active = False
+        isolation.uninstall()
         _base.undo()
 
 

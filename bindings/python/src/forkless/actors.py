@@ -15,10 +15,24 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ["FIRST_PID", "MAIN", "Actor", "MainActor", "find", "group_members", "here"]
+__all__ = [
+    "FIRST_PID",
+    "MAIN",
+    "Actor",
+    "MainActor",
+    "find",
+    "group_members",
+    "here",
+    "inheritance",
+    "live",
+    "serials",
+]
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+
+# Numbers simulated processes and ends of pipes in the order in which they are made.
+serials = itertools.count(1)
 
 
 class _State:
@@ -33,11 +47,20 @@ class _State:
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
         self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
         self.locals: dict[Any, Any] = {}  # see forkless.isolation
+        self.values: dict[Any, Any] = {}  # see forkless.slots
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+        # Called with a child that has ended or is about to, in any thread, perhaps twice.
+        self.child_watchers: list[Callable[[Actor], object]] = []
+        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
+        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
+
+
+# What a child gets from its parent when it is started: functions of both, run in the parent's thread.
+inheritance: list[Callable[[Any, Any], object]] = []
 
 
 class MainActor(_State):
@@ -77,8 +100,41 @@ class Actor(_core.Actor, _State):
         self.sid = parent.sid
         self.process = process
         self.handlers.update(parent.handlers)
+        for inherit in inheritance:
+            inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
+        self.serial = next(serials)
+        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
         _by_pid[self.pid] = self
+
+    def kill(self, code: int, /) -> bool:
+        published = super().kill(code)
+        self.close_ends()
+        if published:
+            self.tell_parent()
+        return published
+
+    def exit_now(self, code: int, /) -> bool:
+        published = super().exit_now(code)
+        self.close_ends()
+        return published
+
+    def tell_parent(self) -> None:
+        """What SIGCHLD is to processes."""
+        for watcher in list(self.parent.child_watchers):
+            watcher(self)
+
+    def close_ends(self) -> None:
+        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        self.parent.forked.pop(self.serial, None)
+        while self.ends:
+            try:
+                _, ref = self.ends.popitem()
+            except KeyError:  # another thread was faster
+                return
+            end = ref()
+            if end is not None:
+                end._leave(self.pid)
 
 
 MAIN = MainActor()
@@ -96,11 +152,16 @@ def find(pid: int) -> Actor | None:
     return None if actor is None or actor.reaped else actor
 
 
-def group_members(pgid: int) -> list[Actor]:
-    """The live actors of a process group."""
+def live() -> list[Actor]:
+    """The actors that have not ended."""
     # valuerefs(), because values() iterates over what other threads change.
     actors = [ref() for ref in _by_pid.valuerefs()]
-    return [a for a in actors if a is not None and a.pgid == pgid and a.poll() is None]
+    return [actor for actor in actors if actor is not None and actor.poll() is None]
+
+
+def group_members(pgid: int) -> list[Actor]:
+    """The live actors of a process group."""
+    return [actor for actor in live() if actor.pgid == pgid]
 
 
 # Simulated pids start here; the kernel's are below (see ext/actor.c).

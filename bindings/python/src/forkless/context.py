@@ -6,10 +6,11 @@ from __future__ import annotations
 from multiprocessing import context as mp
 from typing import Any
 
-from forkless import activation, pool, queues, stdlib, synchronize
+from forkless import activation, connection, queues, stdlib, synchronize
 from forkless.patches import PatchSet
 from forkless.popen import Popen, launch_like_fork
 from forkless.process import ActorProcess
+from forkless.reduction import DupFd
 
 __all__ = ["ActorContext", "install_aliases"]
 
@@ -50,6 +51,9 @@ class ActorContext(mp.BaseContext):
     def SimpleQueue(self) -> Any:
         return queues.SimpleQueue(ctx=self)
 
+    def Pipe(self, duplex: bool = True) -> Any:
+        return connection.Pipe(duplex)
+
     def Pool(
         self,
         processes: int | None = None,
@@ -57,14 +61,17 @@ class ActorContext(mp.BaseContext):
         initargs: Any = (),
         maxtasksperchild: int | None = None,
     ) -> Any:
-        return pool.Pool(processes, initializer, initargs, maxtasksperchild, context=self)
+        from multiprocessing.pool import Pool
+
+        self._check_available()
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self)
 
 
 stdlib.register("actor", ActorContext())
 
 
 def install_aliases(patches: PatchSet) -> None:
-    """Make 'fork', 'spawn' and 'forkserver' start actors, with the queues and locks of forkless."""
+    """Make 'fork', 'spawn' and 'forkserver' start actors, with what forkless has for them."""
     stdlib.alias(
         patches,
         {
@@ -75,6 +82,6 @@ def install_aliases(patches: PatchSet) -> None:
         {
             "queues": {name: getattr(queues, name) for name in queues.__all__},
             "synchronize": {name: getattr(synchronize, name) for name in synchronize.__all__},
-            "pool": {"Pool": pool.Pool},
         },
     )
+    stdlib.replace_pipe(patches, connection.Pipe, DupFd)

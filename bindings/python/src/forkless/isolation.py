@@ -3,18 +3,17 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
-import sys
-import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from forkless import _core
+from forkless import slots
 from forkless.actors import here
+from forkless.imports import when_imported
+from forkless.patches import PatchSet
+from forkless.slots import MISSING, WAYS, Slot, Way
 
-__all__ = ["isolate", "local", "register_process", "when_imported"]
+__all__ = ["isolate", "local", "register_process", "reinstall", "uninstall", "when_imported"]
 
 _clone_hooks: dict[type, Callable[[Any], Any]] = {}
 
@@ -62,113 +61,134 @@ class local:  # noqa: N801  (named as threading.local is)
             raise AttributeError(name) from None
 
 
+# Rules
+
+Table = Mapping[str, Iterable[str] | Mapping[str, str | Mapping[str, Any]]]
+
+
+class _Rule:
+    """One name that shall be per actor. It is carried out as soon as its module is there."""
+
+    def __init__(self, module: types.ModuleType | str, name: str, way: Way, proxy: bool) -> None:
+        self.module = module
+        self.name = name
+        self.way = way
+        self.proxy = proxy
+        self.applied = False
+        self.waiting = False
+
+    def apply(self) -> None:
+        if isinstance(self.module, types.ModuleType):
+            self._apply_to(self.module)
+        elif not self.waiting:
+            self.waiting = True
+            when_imported(self.module, self._imported)
+
+    def _imported(self, module: types.ModuleType) -> None:
+        self.waiting = False
+        self._apply_to(module)
+
+    def _apply_to(self, module: types.ModuleType) -> None:
+        if self.applied:
+            return
+        owner: Any = module
+        *path, name = self.name.split(".")
+        for part in path:
+            owner = getattr(owner, part)
+        if owner is not module and not isinstance(owner, type) and self.proxy:
+            raise TypeError(f"only a global of a module can have a proxy, not {self.name!r}")
+        slots.install(_patches, owner, [Slot(owner, name, self.way, self.proxy)])
+        self.applied = True
+
+
+_rules: list[_Rule] = []
+_patches = PatchSet()
+
+
 def isolate(
-    module: types.ModuleType | str, *names: str, initial: Callable[[Any], Any] | None = None
+    module: types.ModuleType | str | Table,
+    *names: str,
+    how: str | None = None,
+    initial: Callable[[Any], Any] | None = None,
+    factory: Callable[[], Any] | str | None = None,
+    value: Any = MISSING,
+    proxy: bool = False,
 ) -> None:
-    """Make attributes of a module per actor for everybody who uses them through the module.
+    """Make attributes per actor: globals of a module, "Class.attribute", "object.attribute".
 
-    An actor sees what the real process had until it assigns its own; with `initial`, it starts with
-    `initial(value)`, made when it first asks. Functions inside the module that use the name as a
-    global variable are not reached: they see the value of the real process.
+    A module that is named and not imported yet is waited for. The value that a child starts with:
+    - how="share", which is the default: the parent's, the same object;
+    - how="copy" or "deepcopy": a copy of the parent's, made in start(); "fresh": an empty one of its type;
+    - initial=function: function(parent's value), called in start() in the parent's thread;
+    - factory=function, or "module:function": function(), called in the child when it first asks;
+    - value=…: a deep copy of that.
+
+    Functions inside the module that use the name as a global variable are not reached: they see the value
+    of the real process. With `proxy` they are, too, since a proxy takes the place of the global, as long
+    as they do not bind the name anew (`global name; name = …`).
+
+    Instead of a module and names, a table says the same as data: {module: [name, …]} or {module: {name:
+    way}}, where a way is the word for `how` or a dictionary of the options above.
+
+    Raises TypeError or ValueError for a rule that makes no sense, AttributeError for a class or an object
+    that the module does not have, and TypeError for an object whose type cannot be changed; where the
+    module is imported later, its import raises the latter two. Undone by uninstall(), and in force again
+    when simulated processes are.
     """
-    if isinstance(module, str):
-        module = importlib.import_module(module)
-    members = {name: _per_actor_attribute(name, initial) for name in names}
-    module.__class__ = type(type(module).__name__, (type(module),), members)
+    options = {"how": how, "initial": initial, "factory": factory, "proxy": proxy}
+    if value is not MISSING:
+        options["value"] = value
+    if isinstance(module, Mapping):
+        if names or any(option not in (None, False) for option in options.values()):
+            raise TypeError("a table says itself which names are isolated, and how")
+        new = [rule for name, content in module.items() for rule in _from_table(name, content)]
+    else:
+        new = [_rule(module, name, options) for name in names]
+    for rule in new:
+        rule.apply()
+        _rules.append(rule)
 
 
-def _per_actor_attribute(name: str, initial: Callable[[Any], Any] | None) -> property:
-    def key(module: Any) -> tuple[str, str]:
-        return module.__name__, name
-
-    def get(module: Any) -> Any:
-        try:
-            if _core.current() is None:
-                return vars(module)[name]
-            own = here().locals
-            if key(module) in own:
-                return own[key(module)]
-            value = vars(module)[name]
-        except KeyError:
-            raise AttributeError(
-                f"module {module.__name__!r} has no attribute {name!r}", name=name, obj=module
-            ) from None
-        if initial is not None:
-            value = own[key(module)] = initial(value)
-        return value
-
-    def set_(module: Any, value: Any) -> None:
-        if _core.current() is None:
-            vars(module)[name] = value
-        else:
-            here().locals[key(module)] = value
-
-    def delete(module: Any) -> None:
-        try:
-            if _core.current() is None:
-                del vars(module)[name]
-            else:
-                del here().locals[key(module)]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    return property(get, set_, delete)
+def _from_table(module: str, content: Any) -> list[_Rule]:
+    if isinstance(content, str):
+        raise TypeError(f"the table names {content!r} for {module!r}: that must be a list of names")
+    if not isinstance(content, Mapping):
+        content = dict.fromkeys(content, "share")
+    rules = []
+    for name, way in content.items():
+        options = {"how": way} if isinstance(way, str) else dict(way)
+        unknown = options.keys() - {"how", "initial", "factory", "value", "proxy"}
+        if unknown:
+            raise ValueError(f"the rule for {module}.{name} has unknown options: {sorted(unknown)}")
+        rules.append(_rule(module, name, options))
+    return rules
 
 
-# Callbacks after imports
-
-_callbacks: dict[str, list[Callable[[types.ModuleType], object]]] = {}
-
-
-def when_imported(module_name: str, callback: Callable[[types.ModuleType], object]) -> None:
-    """Call `callback(module)` right after the module was imported, or now if it was already."""
-    module = sys.modules.get(module_name)
-    if module is not None:
-        callback(module)
-        return
-    _callbacks.setdefault(module_name, []).append(callback)
-    if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules that somebody waits for, by asking the other finders."""
-
-    def __init__(self) -> None:
-        self._asking = threading.local()
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname not in _callbacks or getattr(self._asking, "name", None) == fullname:
-            return None
-        self._asking.name = fullname
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            self._asking.name = None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
-        return spec
+def _rule(module: types.ModuleType | str, name: str, options: dict[str, Any]) -> _Rule:
+    if not isinstance(module, str | types.ModuleType) or not isinstance(name, str):
+        raise TypeError(f"a module and names, not {module!r} and {name!r}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"{name!r} is not the name of an attribute")
+    how, initial, factory = (options.get(option) for option in ("how", "initial", "factory"))
+    value = options.get("value", MISSING)
+    if sum(given is not None for given in (how, initial, factory)) + (value is not MISSING) > 1:
+        raise TypeError(f"{name}: only one of how, initial, factory and value can be given")
+    if how is not None and how not in WAYS:
+        raise ValueError(f"{name}: there is no way {how!r}, but {', '.join(WAYS)}")
+    if factory is None and value is MISSING:
+        initial = initial or WAYS[how or "share"]
+    return _Rule(module, name, Way(initial, factory, value), bool(options.get("proxy")))
 
 
-class _Loader(importlib.abc.Loader):
-    """Loads as another loader does, and runs the callbacks."""
-
-    def __init__(self, loader: Any) -> None:
-        self._loader = loader
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loader, name)
-
-    def create_module(self, spec: Any) -> Any:
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        module.__loader__ = self._loader
-        self._loader.exec_module(module)
-        for callback in _callbacks.pop(module.__name__, ()):
-            callback(module)
+def reinstall() -> None:
+    """Carry the rules out, after the replacements that forkless makes itself."""
+    uninstall()
+    for rule in _rules:
+        rule.apply()
 
 
-_finder = _Finder()
+def uninstall() -> None:
+    """Take back what the rules have changed."""
+    _patches.undo()
+    for rule in _rules:
+        rule.applied = False

@@ -7,9 +7,19 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["PatchSet"]
+__all__ = ["PatchSet", "plain"]
 
 _MISSING = object()
+
+
+def plain(kind: type) -> Any:
+    """The __new__ of a subclass that one module has: a call of it makes an object of the type that the
+    module had. The import system makes modules by calling the type of `sys`."""
+
+    def make(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return kind(*args, **kwargs)
+
+    return make
 
 
 class PatchSet:
@@ -61,7 +71,7 @@ class PatchSet:
     def module_class(self, module: types.ModuleType, members: dict[str, Any]) -> None:
         """Give `module` a subclass of its type with `members`, such as properties."""
         before = type(module)
-        module.__class__ = type(before.__name__, (before,), members)
+        module.__class__ = type(before.__name__, (before,), {**members, "__new__": plain(before)})
         self._undo.append(lambda: setattr(module, "__class__", before))
 
     def call_on_undo(self, function: Callable[[], object]) -> None:

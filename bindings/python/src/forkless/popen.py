@@ -9,7 +9,7 @@ from multiprocessing import context as mp_context
 from typing import Any
 
 from forkless.actors import Actor, here
-from forkless.personality import signals, threads
+from forkless.personality import folders, signals, threads
 from forkless.process import bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
@@ -37,6 +37,7 @@ class Popen:
         activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
+        self.inherited: list[Any] = []  # ends of pipes in the child's copies
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
@@ -46,7 +47,23 @@ class Popen:
         self._actor = actor = Actor(parent, child)
         actor.parent_process = _parent_object(parent)
         self.pid = actor.pid
-        actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
+        self._hand_over(like_fork)
+        folders.begin(actor)
+        try:
+            actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
+        except BaseException:
+            folders.begun(actor)
+            actor.close_ends()
+            raise
+
+    def _hand_over(self, like_fork: bool) -> None:
+        """Give the child what belongs to processes."""
+        for end in self.inherited:
+            end._adopt(self._actor)
+        if like_fork:
+            self._actor.replaced = {end._original for end in self.inherited}
+            self._actor.parent.forked[self._actor.serial] = self._actor
+        self.inherited.clear()
 
     def make_sentinel(self) -> int:
         """A descriptor that becomes readable when the process has ended."""

@@ -17,8 +17,9 @@ from typing import Any
 
 from forkless import _core, isolation, stdlib
 from forkless.actors import MAIN, Actor
-from forkless.personality import streams, threads
-from forkless.reduction import dumps, error_record, loads
+from forkless.exceptions import error_record
+from forkless.personality import contexts, folders, streams, threads
+from forkless.reduction import dumps, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
 
@@ -162,7 +163,7 @@ def _copy_by_pickle(value: Any, process_obj: Any, like_fork: bool) -> Any:
 
 def _dumps(value: Any, process_obj: Any) -> Any:
     try:
-        return dumps(value)
+        return dumps(value, strict=True)
     except Exception as error:
         error.add_note(
             f"while starting {process_obj._name!r}: a simulated process gets copies of its arguments, "
@@ -176,10 +177,11 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
+    folders.enter(actor)
     try:
         actor.enter()
         threads.enter(actor)
-        code, error = _run(actor, actor.process)
+        code, error = contexts.run(actor, _run, actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
         actor.exit_now(exit_.args[0] if exit_.args else 0)
@@ -259,7 +261,10 @@ def _release(actor: Actor) -> None:
     if actor.helpers:  # daemon threads, which go with their process
         actor.stop()
         actor.throw_at_threads()
+    actor.close_ends()
     streams.close(actor)
     actor.locals.clear()
+    actor.values.clear()
     actor.handlers.clear()
+    actor.tell_parent()
     threads.leave(actor)

@@ -1,67 +1,248 @@
 # SPDX-License-Identifier: Apache-2.0
 """How objects cross between actors when they are not plain data.
 
-Mirrors multiprocessing.reduction and uses its ForkingPickler, so that what a program registered there
-counts here too. Differs: an exception keeps its traceback, as text, in its cause.
+Mirrors multiprocessing.reduction, and obeys what a program registered with its ForkingPickler. Differs:
+
+- what becomes of exceptions, see forkless.exceptions;
+- the buffers of objects that know pickle protocol 5, arrays and memory views cross out of band, each
+  copied once, when it is sent; large bytes inside of an object are copied when it is received;
+- what belongs to a process, such as a socket or the end of a pipe, crosses as a duplicate inside of the
+  message, so that it goes with the message when nobody receives that.
 """
 
 from __future__ import annotations
 
-import io
+import array
+import copyreg
 import itertools
+import os
 import pickle
+import socket
 import threading
-import traceback
 import weakref
+from collections import ChainMap
+from collections.abc import Callable
+from multiprocessing import connection as mp_connection
 from multiprocessing import context as mp_context
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from forkless import _core
+from forkless import _core, exceptions, stdlib
 
-__all__ = ["RemoteTraceback", "dumps", "error_record", "loads", "reference"]
+__all__ = ["DupFd", "Pickler", "carry", "deposit", "dumps", "loads", "reference"]
 
+# What dumps() returns for an object that is more than one string of bytes: the pickle in pieces, the
+# buffers outside of it, and what it carries, with the function that receives each.
+_Parcel = tuple[list[bytes], list[Any], list[tuple[Any, Callable[[Any], Any]]]]
 
-class RemoteTraceback(Exception):
-    """The cause of an exception that came from another actor: its traceback there, as text."""
-
-    def __init__(self, trace: str) -> None:
-        super().__init__(trace)
-        self.trace = trace
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.trace}"""'
+_carriers: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {}
+_loading = threading.local()  # .carried: of the parcel that this thread unpickles
 
 
-def _rebuild_exception(trace: str, function: Any, args: Any, state: Any = None, *rest: Any) -> Any:
-    error = function(*args)
-    if state is not None:
-        if hasattr(error, "__setstate__"):
-            error.__setstate__(state)
-        else:
-            vars(error).update(state)
-    error.__cause__ = RemoteTraceback(trace)
-    return error
+def carry(cls: type, pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    """Let the objects of exactly the type `cls` cross by reference to unpack(pack(obj)).
+
+    `pack` runs in the sender, `unpack` in the receiver. What `pack` raises is what pickling raises.
+    """
+    _carriers[cls] = pack, unpack
 
 
-class _Pickler(ForkingPickler):
+def _carried(index: int) -> Any:
+    item, unpack = _loading.carried[index]
+    return unpack(item)
+
+
+class Pickler(pickle.Pickler):
+    """The pickler of dumps(). Exceptions are reduced by forkless.exceptions."""
+
+    root: BaseException | None = None  # an exception that is pickled as it is
+    strict = False  # see exceptions.reduce()
+    carried: list[Any] | None = None  # in the pickler of dumps() alone
+    dispatch_table = ChainMap(stdlib.REDUCERS, copyreg.dispatch_table)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.open: set[int] = set()
+        self.depths: dict[int, int] = {}
+
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, BaseException) and obj.__traceback__ is not None:
-            reduced = obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
-            if isinstance(reduced, tuple):
-                trace = "".join(traceback.format_exception(obj))
-                return _rebuild_exception, (trace, *reduced)
+        carrier = _carriers.get(type(obj))
+        if carrier is not None and self.carried is not None:
+            self.carried.append((carrier[0](obj), carrier[1]))
+            return _carried, (len(self.carried) - 1,)
+        if isinstance(obj, BaseException) and obj is not self.root:
+            return exceptions.reduce(self, obj)
         return NotImplemented
 
 
-def dumps(obj: Any) -> Any:
-    """Pickle an object for another actor."""
-    buffer = io.BytesIO()
-    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(obj)
-    return buffer.getbuffer()
+class _Sink:
+    """Where a pickle is written to: large objects come as pieces of their own."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: Any) -> None:
+        self.pieces.append(piece if type(piece) is bytes else bytes(piece))
 
 
-loads = pickle.loads
+class _Source:
+    """Where a pickle in pieces is read from, without putting them together first."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._view = memoryview(b"")
+
+    def _some(self, size: int) -> memoryview:
+        """Up to `size` bytes that lie together; none at the end."""
+        while not self._view:
+            piece = next(self._pieces, None)
+            if piece is None:
+                break
+            self._view = memoryview(piece)
+        some, self._view = self._view[:size], self._view[size:]
+        return some
+
+    def readinto(self, target: Any) -> int:
+        filled = 0
+        while filled < len(target) and (some := self._some(len(target) - filled)):
+            target[filled : filled + len(some)] = some
+            filled += len(some)
+        return filled
+
+    def read(self, size: int) -> bytes:
+        whole = bytes(self._some(size))
+        while len(whole) < size and (some := self._some(size - len(whole))):
+            whole += some
+        return whole
+
+    def readline(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n") and (byte := self.read(1)):
+            line += byte
+        return line
+
+
+def _snapshot(buffer: pickle.PickleBuffer) -> Any:
+    """What the receiver gets of a buffer: a copy, or the same bytes if nobody can change them."""
+    with buffer.raw() as raw:
+        owner = raw.obj
+        if type(owner) is bytes and len(owner) == raw.nbytes:
+            return owner
+        return bytes(raw) if raw.readonly else bytearray(raw)
+
+
+def dumps(obj: Any, strict: bool = False) -> bytes | _Parcel:
+    """Pickle an object for loads() in another actor.
+
+    An exception that cannot be pickled becomes a RemoteError, or raises what happens if `strict`.
+    """
+    sink = _Sink()
+    buffers: list[Any] = []
+    pickler = Pickler(sink, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+    pickler.strict = strict
+    pickler.carried = carried = []
+    pickler.dump(obj)
+    if len(sink.pieces) == 1 and not buffers and not carried:
+        return sink.pieces[0]
+    return sink.pieces, [_snapshot(buffer) for buffer in buffers], carried
+
+
+def loads(parcel: Any) -> Any:
+    """The object that dumps() took, or that any pickle holds."""
+    if type(parcel) is not tuple:
+        return pickle.loads(parcel)
+    pieces, buffers, carried = parcel
+    before = getattr(_loading, "carried", None)
+    _loading.carried = carried
+    try:
+        if len(pieces) == 1:
+            return pickle.loads(pieces[0], buffers=buffers)
+        return pickle.Unpickler(_Source(pieces), buffers=buffers).load()
+    finally:
+        _loading.carried = before
+
+
+def _dump_bytes(obj: Any) -> bytes:
+    """A pickle that programs without forkless understand, as Connection.send() would send it."""
+    return bytes(ForkingPickler.dumps(obj))
+
+
+# Data that is copied once
+
+
+def _copy_view(view: memoryview) -> memoryview:
+    """A memory view of a copy, of the same format and shape."""
+    data = bytes(view) if view.readonly else bytearray(view)
+    return memoryview(data).cast("B").cast(view.format, view.shape)  # type: ignore[call-overload]
+
+
+def _same(obj: Any) -> Any:
+    return obj
+
+
+carry(array.array, array.array.__copy__, _same)
+carry(memoryview, _copy_view, _same)
+
+
+# What belongs to a process
+
+
+def _duplicate_connection(conn: Any) -> Any:
+    fd = os.dup(conn.fileno())
+    return mp_connection.Connection(fd, conn.readable, conn.writable)
+
+
+carry(socket.socket, socket.socket.dup, _same)
+carry(mp_connection.Connection, _duplicate_connection, _same)
+
+
+class DupFd:
+    """A descriptor on its way to another actor: a duplicate, which detach() gives to the receiver.
+
+    Stands for multiprocessing.reduction.DupFd: all actors share one table of descriptors. The duplicate
+    is closed if it was not detached when the last copy of this object goes.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd: int | None = os.dup(fd)
+
+    def detach(self) -> int:
+        """The descriptor; its receiver closes it. Once only: raises OSError the second time."""
+        fd, self._fd = self._fd, None
+        if fd is None:
+            raise OSError("the descriptor was detached before")
+        return fd
+
+    def __reduce__(self) -> Any:
+        return deposit(self, _same)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        if self._fd is not None:
+            close(self._fd)
+
+
+carry(DupFd, _same, _same)
+
+_deposits: dict[int, tuple[Any, Callable[[Any], Any]]] = {}
+
+
+def deposit(obj: Any, unpack: Callable[[Any], Any]) -> tuple[Any, tuple[int]]:
+    """For __reduce__ of an object that belongs to a process, under picklers that do not carry: keeps
+    `obj` until the pickle is loaded, once, as unpack(obj)."""
+    number = next(_numbers)
+    _deposits[number] = obj, unpack
+    return _withdraw, (number,)
+
+
+def _withdraw(number: int) -> Any:
+    try:
+        obj, unpack = _deposits.pop(number)
+    except KeyError:
+        raise pickle.UnpicklingError(
+            "what this pickle refers to belongs to another process, or was taken before"
+        ) from None
+    return unpack(obj)
+
 
 # Objects that all actors share (locks, queues): they are pickled as a number. The registry does not
 # keep them alive; whoever sends one does until it has been received.
@@ -85,51 +266,10 @@ def _dereference(number: int) -> Any:
     return _shared[number]
 
 
-def error_record(error: BaseException) -> dict[str, Any]:
-    """What an exit record says about an exception: plain data, readable by actors written in C."""
-    record: dict[str, Any] = {
-        "type": f"{type(error).__module__}.{type(error).__qualname__}",
-        "message": _text(error),
-        "trace": "".join(traceback.format_exception(error)),
-    }
-    notes = getattr(error, "__notes__", None)
-    if isinstance(notes, list) and notes:
-        record["notes"] = [str(note) for note in notes]
-    return record
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as failure:
-        return f"<{type(error).__name__}.__str__ raised {type(failure).__name__}>"
-
-
-class RemoteError(Exception):
-    """An exception of an actor that is not written in Python, or that this program does not know."""
-
-
-def _rebuild_error(record: Any) -> BaseException:
-    if not isinstance(record, dict) or not isinstance(record.get("type"), str):
-        raise _core.CorruptMessage("an error record is not a map with a 'type'")
-    notes = record.get("notes", [])
-    if not isinstance(notes, list):
-        raise _core.CorruptMessage("the 'notes' of an error record are not an array")
-    if isinstance(record.get("pickle"), bytes):
-        try:
-            return loads(record["pickle"])
-        except Exception:
-            pass  # a type that this program does not know: the rest of the record will do
-    error = RemoteError(f"{record['type']}: {record.get('message', '')}")
-    for note in notes:
-        error.add_note(str(note))
-    cause = record.get("cause")
-    error.__cause__ = cause if isinstance(cause, BaseException) else None
-    if "trace" in record:
-        remote = RemoteTraceback(str(record["trace"]))
-        remote.__cause__ = error.__cause__
-        error.__cause__ = remote
-    return error
-
-
-_core.configure(dumps=dumps, loads=loads, rebuild_error=_rebuild_error)
+_core.configure(
+    dumps=dumps,
+    loads=loads,
+    dump_bytes=_dump_bytes,
+    error_record=exceptions.error_record,
+    rebuild_error=exceptions.rebuild_error,
+)

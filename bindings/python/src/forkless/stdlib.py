@@ -8,7 +8,11 @@ Checked on CPython 3.11 to 3.14. What is used:
   ``__repr__`` of ``BaseProcess``, and ``_exitcode_to_name``;
 - ``multiprocessing.util``: ``_finalizer_registry``, ``Finalize.__call__``'s defaults, ``Finalize._pid``;
 - ``multiprocessing.context``: ``_concrete_contexts``, ``DefaultContext.get_all_start_methods``, and the
-  methods of ``BaseContext`` that make queues, locks and pools;
+  methods of ``BaseContext`` that make queues, locks, pipes and pools;
+- ``multiprocessing.reduction``: ``ForkingPickler._extra_reducers``, and the code of ``DupFd``;
+- ``multiprocessing.connection``: the code of ``Pipe``; what ``Connection`` and its base class keep in
+  ``_readable`` and ``_writable``, and their methods ``_check_closed``, ``_bad_message_length``,
+  ``_send_bytes`` and ``_recv_bytes``, which forkless.connection overrides or calls;
 - ``multiprocessing.pool.Pool`` and the classes of ``queues`` and ``synchronize``, as module attributes.
 
 Functions are changed in place (their code is replaced), because other modules took references to them
@@ -22,14 +26,17 @@ import os
 import threading
 import types
 from collections.abc import Iterator
-from multiprocessing import context, process, util
+from multiprocessing import connection, context, process, reduction, util
 from typing import Any
 
 from forkless import _core
 from forkless.actors import MAIN, Actor, here
 from forkless.patches import PatchSet
 
-__all__ = ["install", "own_finalizers"]
+__all__ = ["REDUCERS", "install", "own_finalizers"]
+
+# What programs registered with ForkingPickler.register(), by type.
+REDUCERS: dict[Any, Any] = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]
 
 _main_process = process.current_process()
 MAIN.process = _main_process
@@ -200,6 +207,7 @@ _FACTORIES = (
     "Queue",
     "JoinableQueue",
     "SimpleQueue",
+    "Pipe",
     "Pool",
 )
 
@@ -257,6 +265,25 @@ def alias(
         module = importlib.import_module(f"multiprocessing.{module_name}")
         for name, value in names.items():
             patches.attribute(module, name, value)
+
+
+def _pipe_code(duplex=True):  # type: ignore[no-untyped-def]
+    return _forkless_Pipe(duplex)
+
+
+def _dup_fd_code(fd):  # type: ignore[no-untyped-def]
+    popen = context.get_spawning_popen()
+    if popen is not None:
+        return popen.DupFd(popen.duplicate_for_child(fd))
+    return _forkless_DupFd(fd)
+
+
+def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
+    """Make connection.Pipe() and reduction.DupFd() call these instead."""
+    patches.attribute(connection, "_forkless_Pipe", lambda duplex: pipe(duplex))
+    patches.code(connection.Pipe, _pipe_code)  # type: ignore[arg-type]
+    patches.attribute(reduction, "_forkless_DupFd", dup_fd)
+    patches.code(reduction.DupFd, _dup_fd_code)
 
 
 def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:

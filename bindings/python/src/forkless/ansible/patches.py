@@ -18,7 +18,7 @@ from typing import Any
 import forkless
 from forkless import _core, isolation
 
-from . import environment, locks, pending, waits, waking
+from . import pending, waking
 from .clones import Clones, Plans
 from .rules import Rule
 
@@ -304,26 +304,6 @@ def undone_at_exit(rule: Rule, cls: Any, plans: Plans) -> None:
     setattr(cls, do, wrapper)
 
 
-def file_locks(rule: Rule, module: Any, plans: Plans) -> None:
-    """Put a mutex per file on top of record locks."""
-    module.lockf = locks.excluding_actors(module.lockf)
-
-
-def interruptible_waits(rule: Rule, module: Any, plans: Plans) -> None:
-    """Let what is thrown at an actor end its wait for a subprocess."""
-    waits.install()
-
-
-def actor_environ(rule: Rule, module: Any, plans: Plans) -> None:
-    """Let each actor change the environment for itself and for the processes that it creates."""
-    environment.isolate_environ()
-
-
-def actor_folder(rule: Rule, module: Any, plans: Plans) -> None:
-    """Let each actor change its folder and its mask for itself, where threads can do that."""
-    environment.isolate_folder()
-
-
 WAYS: dict[str, Callable[[Rule, Any, Plans], None]] = {
     function.__name__: function
     for function in (
@@ -340,9 +320,5 @@ WAYS: dict[str, Callable[[Rule, Any, Plans], None]] = {
         copied_result,
         direct_rpc,
         undone_at_exit,
-        file_locks,
-        interruptible_waits,
-        actor_environ,
-        actor_folder,
     )
 }

@@ -328,25 +328,6 @@ RULES = (
         "Each task has the masker of secrets keep a list for it, which a worker that ends frees.",
         since=(2, 22),
     ),
-    Rule(
-        "file_locks",
-        "fcntl",
-        ("lockf",),
-        "Record locks exclude processes, not threads: a mutex per file excludes actors too.",
-    ),
-    Rule(
-        "interruptible_waits",
-        "subprocess",
-        (),
-        "The alarm of a task that takes too long must end the wait for its module.",
-    ),
-    Rule("actor_environ", "os", ("environ",), "winrm sets KRB5CCNAME, plugins set what they like."),
-    Rule(
-        "actor_folder",
-        "os",
-        ("chdir", "fchdir", "umask"),
-        "A plugin that changes the folder or the mask changes them for its worker.",
-    ),
 )
 
 # What stays shared, though workers change it, and why that changes nothing that they can see.

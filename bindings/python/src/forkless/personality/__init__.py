@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Personality: what a process may do to itself, an actor does to itself alone.
 
-The functions of `os`, `signal`, `sys`, `threading`, `time` and `atexit` that concern the calling process
+The functions of `os`, `signal`, `sys`, `threading`, `time` and others that concern the calling process
 are replaced, once, by functions that act on the simulated process when one calls them and do what they
 always did otherwise. Code that took a reference to such a function before that keeps the original.
 """
@@ -9,14 +9,28 @@ always did otherwise. Code that took a reference to such a function before that 
 from __future__ import annotations
 
 from forkless.patches import PatchSet
-from forkless.personality import ids, signals, streams, threads
+from forkless.personality import (
+    attributes,
+    bells,
+    census,
+    contexts,
+    environment,
+    folders,
+    generators,
+    ids,
+    locks,
+    scheduling,
+    signals,
+    streams,
+    threads,
+)
 
 __all__ = ["install"]
 
 
 def install(patches: PatchSet) -> None:
     """Make all replacements."""
-    threads.install(patches)
-    ids.install(patches)
-    signals.install(patches)
-    streams.install(patches)
+    for part in (threads, census, ids, signals, streams):
+        part.install(patches)
+    for part in (attributes, contexts, environment, folders, generators, scheduling, locks, bells):
+        part.install(patches)

@@ -16,10 +16,10 @@ import time
 from typing import Any
 
 from forkless import _core
-from forkless.actors import Actor
+from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
 
-__all__ = ["MainThread", "enter", "install", "join_helpers", "leave"]
+__all__ = ["MainThread", "enter", "install", "join_helpers", "leave", "start_for"]
 
 
 class MainThread(threading.Thread):
@@ -69,6 +69,18 @@ def join_helpers(actor: Actor) -> None:
 
 def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     actor.run(_call_helper, actor, function, args, kwargs)
+
+
+_real_start_new_thread = _thread.start_new_thread
+
+
+def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
+    """Run function(*args) in a new thread of `owner`, whoever asks. Raises RuntimeError when there is
+    no thread to be had."""
+    if owner is MAIN:
+        _real_start_new_thread(function, args)
+    else:
+        _real_start_new_thread(_run_helper, (owner, function, args, {}))
 
 
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:

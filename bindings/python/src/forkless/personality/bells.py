@@ -18,13 +18,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import forkless
 from forkless import _core
 from forkless.actors import FIRST_PID, Actor
+from forkless.patches import PatchSet
 
 __all__ = ["install"]
 
-_KEY = "forkless.ansible.waits"
+_KEY = "bell"  # in Actor.locals
 
 
 class _Bell:
@@ -61,7 +61,7 @@ def _bell() -> _Bell | None:
     bell: _Bell | None = actor.locals.get(_KEY)
     if bell is None:
         bell = actor.locals[_KEY] = _Bell()
-        forkless.at_actor_exit(bell.close)
+        actor.exit_functions.append(bell.close)
     return bell
 
 
@@ -125,12 +125,12 @@ def _wait_for_end(pid: int, bell: _Bell) -> None:
         os.close(process)
 
 
-def install() -> None:
+def install(patches: PatchSet) -> None:
     """Replace the waits, for actors only."""
-    Actor.throw = _throw(Actor.throw)  # type: ignore[method-assign]
+    patches.attribute(Actor, "throw", _throw(Actor.throw))
     for name in ("_PollLikeSelector", "EpollSelector"):
-        cls = getattr(selectors, name, None)
+        cls: Any = getattr(selectors, name, None)
         if cls is not None and "select" in vars(cls):
-            cls.select = _with_bell(cls.select)
+            patches.attribute(cls, "select", _with_bell(cls.select))
     if hasattr(os, "pidfd_open"):
-        os.waitpid = _waitpid(os.waitpid)
+        patches.attribute(os, "waitpid", _waitpid(os.waitpid))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one module that changes multiprocessing.pool. See forkless.stdlib.
+
+Checked on CPython 3.11 to 3.14. What is used of ``multiprocessing.pool``: the attributes and methods of
+``Pool`` that ActorPool replaces, ``Pool._wait_for_updates``, ``job_counter``, ``mapstar``,
+``starmapstar``, ``ExceptionWithTraceback``, ``MaybeEncodingError``, and that ThreadPool calls
+``Pool.__init__`` and asks the context for its ``SimpleQueue`` only.
+
+The class is changed in place, because programs subclass it and import it before they ask for simulated
+processes.
+"""
+
+from __future__ import annotations
+
+from multiprocessing import get_context
+from multiprocessing import pool as mp
+from typing import Any
+
+from forkless.patches import PatchSet
+from forkless.pool import ActorPool, Notifier, PipeContext, ThreadContext
+
+__all__ = ["install"]
+
+_DEFAULTS = vars(mp.Pool).copy()
+_METHODS = [
+    name
+    for name, value in vars(ActorPool).items()
+    if callable(value) and name in _DEFAULTS and name != "__init__"
+]
+_MACHINERY = [
+    name
+    for name in _DEFAULTS
+    if name.startswith("_") and not name.startswith("__") and name != "_wrap_exception"
+]
+
+
+def install(patches: PatchSet) -> None:
+    """Let multiprocessing.pool.Pool serve pools of simulated processes too."""
+    for name in _METHODS:
+        patches.attribute(mp.Pool, name, _either(vars(ActorPool)[name], _DEFAULTS[name]))
+    patches.attribute(mp.Pool, "__init__", _init_function())
+    patches.attribute(mp.Pool, "_wait_for_updates", staticmethod(_wait_function()))
+
+
+def _either(ours: Any, original: Any) -> Any:
+    def method(self: Any, *args: Any, **kwds: Any) -> Any:
+        return (ours if "_crew" in vars(self) else original)(self, *args, **kwds)
+
+    method.__name__, method.__qualname__ = original.__name__, original.__qualname__
+    method.__doc__ = original.__doc__
+    return method
+
+
+def _init_function() -> Any:
+    original = _DEFAULTS["__init__"]
+
+    def __init__(
+        self: Any,
+        processes: Any = None,
+        initializer: Any = None,
+        initargs: Any = (),
+        maxtasksperchild: Any = None,
+        context: Any = None,
+    ) -> None:
+        function = original
+        context = context or get_context()
+        if not _is_simulated(context):
+            pass
+        elif isinstance(self, mp.ThreadPool):
+            context = ThreadContext(context)
+        elif _has_own_machinery(type(self)):
+            context = PipeContext(context)
+        else:
+            function = ActorPool.__init__
+        function(self, processes, initializer, initargs, maxtasksperchild, context)
+
+    return __init__
+
+
+def _is_simulated(context: Any) -> bool:
+    from forkless import activation
+
+    return activation.is_installed() or getattr(context, "_name", None) == "actor"
+
+
+def _has_own_machinery(cls: type) -> bool:
+    classes = cls.__mro__[: cls.__mro__.index(mp.Pool)]
+    return any(name in vars(c) for c in classes for name in _MACHINERY)
+
+
+def _wait_function() -> Any:
+    original = mp.Pool._wait_for_updates  # type: ignore[attr-defined]
+
+    def wait_for_updates(sentinels: Any, change_notifier: Any, timeout: Any = None) -> None:
+        if not isinstance(change_notifier, Notifier):
+            original(sentinels, change_notifier, timeout)
+            return
+        change_notifier.get()
+        while not change_notifier.empty():
+            change_notifier.get()
+
+    return wait_for_updates
