@@ -30,6 +30,8 @@ typedef struct {
     PyObject *thrown; // exception to raise in the actor's own thread, or NULL
     bool exiting;     // a wait has raised ProcessExit in it; one is enough
     core_threads exposed; // further threads that act for the actor
+    core_bell own_bell;   // rings for the own thread: something was thrown, or it shall stop
+    core_bell stop_bell;  // rings for its further threads, once and for ever: it shall stop
     PyObject *dict;
     PyObject *weakrefs;
 } actor_object;
@@ -76,13 +78,13 @@ static bool is_own_thread(actor_object *self)
 
 // Takes the exception that was thrown, and the asynchronous exception back. For the actor's own
 // thread. Returns NULL where there is none.
-static PyObject *take_thrown(actor_object *self)
+static PyObject *take_thrown(core_state *state, actor_object *self)
 {
     core_lock(&self->lock);
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
     if (thrown != NULL) {
-        core_set_async(ident_of(self), NULL);
+        core_take_back_async(state);
     }
     core_unlock(&self->lock);
     return thrown;
@@ -94,12 +96,12 @@ static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     (void)kwargs;
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)core_current(state);
-    PyObject *thrown = self == NULL || !is_own_thread(self) ? NULL : take_thrown(self);
+    PyObject *thrown = self == NULL || !is_own_thread(self) ? NULL : take_thrown(state, self);
     if (thrown != NULL) {
         return thrown;
     }
     if (self != NULL) {
-        core_threads_remove(&self->exposed); // a further thread of the actor: this is the one ProcessExit that it gets
+        core_threads_remove(&self->exposed, state); // a further thread of the actor: this is the one ProcessExit that it gets
     }
     return PyObject_CallNoArgs(state->process_exit);
 }
@@ -110,7 +112,7 @@ int core_raise_thrown(core_state *state)
     if (self == NULL || !is_own_thread(self)) {
         return 0;
     }
-    PyObject *thrown = take_thrown(self);
+    PyObject *thrown = take_thrown(state, self);
     if (thrown == NULL) {
         return 0;
     }
@@ -121,10 +123,10 @@ int core_raise_thrown(core_state *state)
 
 // A wait ends as soon as the exit is published, and so before the ProcessExit that the same end
 // throws comes: that one must not break into what the first has to unwind.
-static void note_exiting(actor_object *self)
+static void note_exiting(core_state *state, actor_object *self)
 {
     if (!is_own_thread(self)) {
-        core_threads_remove(&self->exposed);
+        core_threads_remove(&self->exposed, state);
         return;
     }
     core_lock(&self->lock);
@@ -132,10 +134,56 @@ static void note_exiting(actor_object *self)
     self->thrown = NULL;
     self->exiting = true;
     if (thrown != NULL) {
-        core_set_async(ident_of(self), NULL);
+        core_take_back_async(state);
     }
     core_unlock(&self->lock);
     Py_XDECREF(thrown);
+}
+
+int core_check_thrown(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL) {
+        return 0;
+    }
+    if (core_raise_thrown(state) < 0) {
+        return -1;
+    }
+    if (fkl_actor_stop_requested(handle_of(self))) {
+        core_raise_process_exit(state);
+        return -1;
+    }
+    return 0;
+}
+
+int core_thread_bell(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL) {
+        return -1;
+    }
+    core_lock(&self->lock);
+    int bell = core_bell_make(is_own_thread(self) ? &self->own_bell : &self->stop_bell);
+    core_unlock(&self->lock);
+    if (bell < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return bell;
+}
+
+void core_thread_bell_heard(core_state *state)
+{
+    actor_object *self = (actor_object *)core_current(state);
+    if (self != NULL && is_own_thread(self)) {
+        core_bell_silence(&self->own_bell);
+    }
+}
+
+// After the stop was requested, so that whoever hears it sees that.
+static void ring_for_all(actor_object *self)
+{
+    core_bell_ring(&self->own_bell);
+    core_bell_ring(&self->stop_bell);
 }
 
 void core_raise_process_exit(core_state *state)
@@ -147,7 +195,7 @@ void core_raise_process_exit(core_state *state)
         code = record.code;
     }
     if (self != NULL) {
-        note_exiting(self);
+        note_exiting(state, self);
     }
     PyObject *number = PyLong_FromLong(code);
     if (number != NULL) {
@@ -176,6 +224,8 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (self != NULL) {
         // Relaxed: only that no two are the same matters.
         self->pid = atomic_fetch_add_explicit(&state->next_pid, 1, memory_order_relaxed);
+        core_bell_init(&self->own_bell);
+        core_bell_init(&self->stop_bell);
     }
     return (PyObject *)self;
 }
@@ -204,21 +254,21 @@ static void actor_dealloc(actor_object *self)
     }
     actor_clear(self);
     core_threads_fini(&self->exposed);
+    core_bell_fini(&self->own_bell);
+    core_bell_fini(&self->stop_bell);
     fkl_actor_release(handle_of(self));
     type->tp_free(self);
     Py_DECREF(type);
 }
 
-static void leave(actor_object *self)
+static void leave(core_state *state, actor_object *self)
 {
     core_lock(&self->lock);
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
-    if (ident_of(self) != 0) {
-        if (thrown != NULL) {
-            core_set_async(ident_of(self), NULL);
-        }
-        atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed);
+    atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed); // nothing is set after this
+    if (thrown != NULL) {
+        core_take_back_async(state);
     }
     core_unlock(&self->lock);
     Py_XDECREF(thrown);
@@ -247,7 +297,7 @@ static void run_actor(fkl_actor *handle, void *arg)
         }
     }
     Py_XDECREF(result);
-    leave(self);
+    leave(boot->state, self);
     Py_DECREF(boot->target);
     Py_DECREF(self);
     PyMem_RawFree(boot);
@@ -439,7 +489,9 @@ static PyObject *actor_kill(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    return PyBool_FromLong(fkl_actor_kill(handle_of(self), code));
+    bool published = fkl_actor_kill(handle_of(self), code);
+    ring_for_all(self);
+    return PyBool_FromLong(published);
 }
 
 static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
@@ -450,6 +502,7 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
     }
     bool published = fkl_actor_exit_now(handle_of(self), code);
     fkl_actor_stop(handle_of(self)); // what still unwinds must not wait for anybody
+    ring_for_all(self);
     return PyBool_FromLong(published);
 }
 
@@ -460,6 +513,7 @@ static PyObject *actor_stop(actor_object *self, PyObject *unused)
         return NULL;
     }
     fkl_actor_stop(handle_of(self));
+    ring_for_all(self);
     Py_RETURN_NONE;
 }
 
@@ -530,6 +584,7 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
     if (handle_of(self) != NULL) {
         fkl_actor_interrupt(handle_of(self));
     }
+    core_bell_ring(&self->own_bell);
     Py_RETURN_NONE;
 }
 
@@ -578,7 +633,7 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    leave(self);
+    leave(core_state_of_type(Py_TYPE(self)), self);
     Py_RETURN_NONE;
 }
 
@@ -625,7 +680,7 @@ static PyObject *actor_expose(actor_object *self, PyObject *unused)
 static PyObject *actor_hide(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    core_threads_remove(&self->exposed);
+    core_threads_remove(&self->exposed, core_state_of_type(Py_TYPE(self)));
     Py_RETURN_NONE;
 }
 

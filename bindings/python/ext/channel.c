@@ -126,16 +126,23 @@ PyDoc_STRVAR(channel_put_doc,
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
              "(seconds), ValueError when it is closed, and what pickling raises.");
 
-// Sends t->msg, which it owns from here on.
-static PyObject *send(core_state *state, transfer *t)
+// An actor that was ended neither sends nor takes anything any more, not even where it need not
+// wait. Raises ProcessExit.
+static bool has_ended(core_state *state)
 {
-    fkl_err err = core_stream_try_send(t->stream, t->msg, t->weight);
-    if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
-        err = core_blocking(state, do_send, t);
+    fkl_actor *self = fkl_self();
+    if (self == NULL || !fkl_actor_stop_requested(self)) {
+        return false;
     }
-    if (err == FKL_OK) {
-        Py_RETURN_NONE;
+    if (core_raise_thrown(state) == 0) {
+        core_raise_process_exit(state);
     }
+    return true;
+}
+
+// Destroys t->msg, which was not sent, and raises.
+static PyObject *refuse(core_state *state, transfer *t, fkl_err err)
+{
     fkl_msg_destroy(t->msg);
     if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
         PyErr_SetNone(state->queue_full);
@@ -146,6 +153,23 @@ static PyObject *send(core_state *state, transfer *t)
         return PyErr_SetFromErrno(PyExc_OSError);
     }
     return err == FKL_EINTR ? NULL : core_raise(state, err, "cannot put an object");
+}
+
+// Sends t->msg, which it owns from here on.
+static PyObject *send(core_state *state, transfer *t)
+{
+    if (has_ended(state)) {
+        fkl_msg_destroy(t->msg);
+        return NULL;
+    }
+    fkl_err err = core_stream_try_send(t->stream, t->msg, t->weight);
+    if (err == FKL_EFULL && t->deadline != FKL_NO_WAIT) {
+        err = core_blocking(state, do_send, t);
+    }
+    if (err != FKL_OK) {
+        return refuse(state, t, err);
+    }
+    Py_RETURN_NONE;
 }
 
 static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
@@ -195,22 +219,9 @@ static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, 
     return send(state, &t);
 }
 
-// Receives into t->msg; false with an exception set.
-static bool receive(core_state *state, transfer *t, const char *name, PyObject *const *args,
-                    Py_ssize_t nargs)
+// Whether a receive that ended with `err` took something; false with an exception set.
+static bool received(core_state *state, fkl_err err)
 {
-    if (check_arity(name, nargs, 0, 2) < 0) {
-        return false;
-    }
-    fkl_err err = core_stream_try_receive(t->stream, &t->msg);
-    if (err == FKL_EEMPTY) {
-        if (deadline_of(nargs > 0 ? args[0] : NULL, nargs > 1 ? args[1] : NULL, &t->deadline) < 0) {
-            return false;
-        }
-        if (t->deadline != FKL_NO_WAIT) {
-            err = core_blocking(state, do_receive, t);
-        }
-    }
     switch (err) {
     case FKL_OK:
         return true;
@@ -227,6 +238,25 @@ static bool receive(core_state *state, transfer *t, const char *name, PyObject *
         core_raise(state, err, "cannot get an object");
         return false;
     }
+}
+
+// Receives into t->msg; false with an exception set.
+static bool receive(core_state *state, transfer *t, const char *name, PyObject *const *args,
+                    Py_ssize_t nargs)
+{
+    if (check_arity(name, nargs, 0, 2) < 0 || has_ended(state)) {
+        return false;
+    }
+    fkl_err err = core_stream_try_receive(t->stream, &t->msg);
+    if (err == FKL_EEMPTY) {
+        if (deadline_of(nargs > 0 ? args[0] : NULL, nargs > 1 ? args[1] : NULL, &t->deadline) < 0) {
+            return false;
+        }
+        if (t->deadline != FKL_NO_WAIT) {
+            err = core_blocking(state, do_receive, t);
+        }
+    }
+    return received(state, err);
 }
 
 PyDoc_STRVAR(channel_get_doc,
@@ -281,6 +311,83 @@ static PyObject *channel_drain(channel_object *self, PyObject *into)
         taken++;
     }
     return PyLong_FromSsize_t(taken);
+}
+
+// A send that does not wait, and then a receive that does.
+typedef struct {
+    core_stream *to; // NULL once msg was sent
+    fkl_msg *msg;
+    size_t weight;
+    fkl_err sent;
+    transfer in;
+} exchange;
+
+static fkl_err do_exchange(void *ctx)
+{
+    exchange *x = ctx;
+    if (x->to != NULL) {
+        x->sent = core_stream_try_send(x->to, x->msg, x->weight);
+        if (x->sent != FKL_OK) {
+            return x->sent;
+        }
+        core_stream_release(x->to);
+        x->to = NULL;
+    }
+    return do_receive(&x->in);
+}
+
+// Takes [channel, obj] out of the list, so that neither is held during the wait.
+static int take_outbox(core_state *state, PyObject *outbox, exchange *x)
+{
+    if (!PyList_Check(outbox) || PyList_GET_SIZE(outbox) != 2 ||
+        Py_TYPE(PyList_GET_ITEM(outbox, 0)) != state->channel_type) {
+        PyErr_SetString(PyExc_TypeError, "get_after() takes a list of a channel and an object");
+        return -1;
+    }
+    channel_object *channel = (channel_object *)PyList_GET_ITEM(outbox, 0);
+    if (core_encode_shared(state, PyList_GET_ITEM(outbox, 1), &x->msg,
+                           channel->weighs ? &x->weight : NULL) < 0) {
+        return -1;
+    }
+    x->to = core_stream_retain(channel->stream);
+    if (PyList_SetSlice(outbox, 0, 2, NULL) < 0) {
+        core_stream_release(x->to);
+        fkl_msg_destroy(x->msg);
+        return -1;
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(channel_get_after_doc,
+             "get_after(outbox)\n--\n\n"
+             "Empty the list outbox, [channel, obj], by channel.put_ref(obj, False); then get().\n"
+             "Whoever waits for obj finds the GIL free, unless there is something to get already.\n"
+             "Raises as put_ref() when obj was not sent, and as get() when it was.");
+
+static PyObject *channel_get_after(channel_object *self, PyObject *outbox)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    exchange x = {.in = {.stream = self->stream, .deadline = FKL_FOREVER}};
+    if (take_outbox(state, outbox, &x) < 0) {
+        return NULL;
+    }
+    fkl_err err = FKL_ETIMEDOUT;
+    if (fkl_channel_len(core_stream_channel(self->stream)) > 0) {
+        x.in.deadline = FKL_NO_WAIT;
+        err = do_exchange(&x);
+        x.in.deadline = FKL_FOREVER;
+    }
+    // Nothing there, or another one took it, or there is something to raise.
+    if (err == FKL_ETIMEDOUT || err == FKL_EINTR || err == FKL_ESTOPPED) {
+        err = core_blocking(state, do_exchange, &x);
+    }
+    if (x.to != NULL) {
+        transfer out = {.stream = x.to, .msg = x.msg};
+        PyObject *raised = refuse(state, &out, x.sent);
+        core_stream_release(x.to);
+        return raised;
+    }
+    return received(state, err) ? core_decode(state, x.in.msg) : NULL;
 }
 
 PyDoc_STRVAR(channel_poll_doc, "poll(timeout=0.0)\n--\n\n"
@@ -414,6 +521,7 @@ static PyMethodDef channel_methods[] = {
     {"put_bytes", METHOD(put_bytes), METH_FASTCALL, channel_put_bytes_doc},
     {"get_bytes", METHOD(get_bytes), METH_FASTCALL, channel_get_bytes_doc},
     {"drain", (PyCFunction)channel_drain, METH_O, channel_drain_doc},
+    {"get_after", (PyCFunction)channel_get_after, METH_O, channel_get_after_doc},
     {"poll", METHOD(poll), METH_FASTCALL, channel_poll_doc},
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},

@@ -10,7 +10,8 @@
 
 // A lock around fields of an object of ours. Under the GIL nothing is needed, because no Python
 // code runs between core_lock() and core_unlock(): whoever holds it must neither call any nor drop
-// a reference. It is not the object's critical section, which is given up where a thread blocks.
+// a reference. (But for core_take_back_async() before 3.13: its callers have left everything in
+// order by then.) It is not the object's critical section, which is given up where a thread blocks.
 #ifdef Py_GIL_DISABLED
 typedef PyMutex core_mutex;
 #define core_lock(mutex) PyMutex_Lock(mutex)

@@ -103,6 +103,32 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx)
     }
 }
 
+#if PY_VERSION_HEX >= 0x030D0000
+
+void core_take_back_async(core_state *state)
+{
+    (void)state;
+    PyThreadState_SetAsyncExc(PyThread_get_thread_ident(), NULL);
+}
+
+#else
+
+// Until 3.12 the interpreter is told with a flag for all threads that one of them has an exception
+// to raise, and only raising it takes the flag down; meanwhile every thread runs slowly, and with a
+// tracing function not at all. So it is raised, in a function that does nothing, and forgotten.
+void core_take_back_async(core_state *state)
+{
+    if (PyThreadState_Get()->async_exc != NULL) {
+        PyObject *result = PyObject_CallNoArgs(state->breath);
+        if (result == NULL) {
+            PyErr_Clear();
+        }
+        Py_XDECREF(result);
+    }
+}
+
+#endif
+
 #if PY_VERSION_HEX >= 0x030C0000
 
 bool core_set_async(unsigned long ident, PyObject *exception)

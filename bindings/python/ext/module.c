@@ -295,6 +295,15 @@ static void prepare_for_threads(PyInterpreterState *interp)
 #endif
 }
 
+static PyObject *make_breath(void)
+{
+    PyObject *globals = PyDict_New();
+    PyObject *breath =
+        globals == NULL ? NULL : PyRun_String("lambda: None", Py_eval_input, globals, globals);
+    Py_XDECREF(globals);
+    return breath;
+}
+
 static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
@@ -315,8 +324,11 @@ static int module_exec(PyObject *module)
         PyErr_NoMemory();
         return -1;
     }
-    if (add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
-        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0 ||
+    state->breath = make_breath();
+    if (state->breath == NULL || add_exceptions(module, state) < 0 ||
+        core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
+        core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
+        core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
         register_before_exit(module) < 0) {
         return -1;
     }
@@ -334,6 +346,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->corrupt_message);
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
+    Py_VISIT(state->breath);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
     Py_VISIT(state->dump_bytes);
@@ -353,6 +366,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->corrupt_message);
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
+    Py_CLEAR(state->breath);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
     Py_CLEAR(state->dump_bytes);

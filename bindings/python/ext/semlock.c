@@ -69,15 +69,16 @@ static void semlock_dealloc(semlock_object *self)
 
 static bool is_mine(semlock_object *self)
 {
-    return atomic_load_explicit(&self->count, memory_order_relaxed) > 0 &&
+    // Acquire: pairs with the release in note_acquired(). A count that another thread has raised
+    // comes with that thread's id, and not with the one that this thread left here before.
+    return atomic_load_explicit(&self->count, memory_order_acquire) > 0 &&
            atomic_load_explicit(&self->owner, memory_order_relaxed) == PyThread_get_thread_ident();
 }
 
 static void note_acquired(semlock_object *self)
 {
-    // Relaxed: a thread compares only with its own id, which it stored itself.
     atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->count, 1, memory_order_release); // see is_mine()
 }
 
 typedef struct {
@@ -174,32 +175,37 @@ static PyObject *semlock_release(semlock_object *self, PyObject *unused)
 // The wait of a condition variable. In one call, because nothing may be raised between its steps:
 // an actor that is ended here must leave the lock as whoever unwinds it expects, that is, acquired.
 
-static fkl_err do_wait_for_certain(void *ctx)
+static fkl_err do_wait_for_certain(fkl_sem *sem)
 {
-    acquisition *a = ctx;
     fkl_actor *actor = fkl_self();
     fkl_actor *previous;
     if (actor == NULL) {
-        return fkl_sem_wait_until(a->sem, a->deadline);
+        return fkl_sem_wait_until(sem, FKL_FOREVER);
     }
     fkl_actor_leave(NULL); // the actor object of this thread keeps the handle
-    fkl_err err = fkl_sem_wait_until(a->sem, a->deadline);
+    fkl_err err = fkl_sem_wait_until(sem, FKL_FOREVER);
     (void)!fkl_actor_enter(actor, &previous);
     return err;
 }
 
-// Acquires even in an actor that is being ended. Returns -1 with an exception set.
-static int acquire_for_certain(semlock_object *self)
+int core_wait_for_certain(fkl_sem *sem)
 {
-    acquisition a = {.sem = self->sem, .deadline = FKL_FOREVER};
-    fkl_err err = fkl_sem_try_wait(self->sem);
+    fkl_err err = fkl_sem_try_wait(sem);
     while (err != FKL_OK) {
         Py_BEGIN_ALLOW_THREADS
-        err = do_wait_for_certain(&a);
+        err = do_wait_for_certain(sem);
         Py_END_ALLOW_THREADS
         if (err != FKL_OK && PyErr_CheckSignals() < 0) { // in the real process's main thread
             return -1;
         }
+    }
+    return 0;
+}
+
+static int acquire_for_certain(semlock_object *self)
+{
+    if (core_wait_for_certain(self->sem) < 0) {
+        return -1;
     }
     note_acquired(self);
     return 0;

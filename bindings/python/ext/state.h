@@ -26,6 +26,7 @@ typedef struct core_state {
     PyObject *corrupt_message; // forkless.CorruptMessage
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
+    PyObject *breath;          // a Python function that does nothing
     // Set from Python, once (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> something that loads() understands
     PyObject *loads;         // loads(that, or bytes-like) -> obj
@@ -62,9 +63,12 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 
-// Raises an instance of the class `exception` at the next bytecode of a thread; NULL takes it back.
-// Returns whether there is such a thread.
+// Raises an instance of the class `exception` at the next bytecode of a thread. Returns whether
+// there is such a thread.
 bool core_set_async(unsigned long ident, PyObject *exception);
+
+// Takes back what was set for the calling thread and not yet raised. No exception may be set.
+void core_take_back_async(core_state *state);
 
 // threads.c
 
@@ -82,7 +86,7 @@ void core_threads_fini(core_threads *threads);
 bool core_threads_add(core_threads *threads);
 
 // Takes the calling thread out, and back what is on its way to it. No effect when it is not in.
-void core_threads_remove(core_threads *threads);
+void core_threads_remove(core_threads *threads, core_state *state);
 
 // Has the class `exception` raised in all but the calling thread. Returns in how many.
 size_t core_threads_throw(core_threads *threads, PyObject *exception);
@@ -104,10 +108,43 @@ void core_wait_for_boots(core_state *state);
 // Raises ProcessExit with the exit code of the current actor.
 void core_raise_process_exit(core_state *state);
 
-// channel.c, semlock.c
+// Raises what was thrown at the current actor, or ProcessExit if it was told to stop: -1, else 0.
+// What a wait asks before it waits, and when it was woken.
+int core_check_thrown(core_state *state);
+
+// What the calling thread polls together with the descriptors that it waits for: readable when
+// core_check_thrown() has something for it. -1: it acts for no actor, or with an exception set.
+int core_thread_bell(core_state *state);
+
+// To be called when the bell was heard, before core_check_thrown().
+void core_thread_bell_heard(core_state *state);
+
+// descriptors.c
+
+// A pipe that wakes whoever polls its read end. -1: not made. Anybody may ring it; what guards the
+// object that has it guards the rest.
+typedef struct core_bell {
+    int read_end;
+    atomic_int write_end;
+} core_bell;
+
+void core_bell_init(core_bell *bell);
+void core_bell_fini(core_bell *bell);
+int core_bell_make(core_bell *bell); // its read end; -1 with errno
+void core_bell_ring(core_bell *bell);
+void core_bell_silence(const core_bell *bell);
+
+int core_descriptors_init(PyObject *module);
+
+// channel.c, dispatch.c, semlock.c, locks.c
 
 int core_channel_init(PyObject *module, core_state *state);
+int core_dispatch_init(PyObject *module);
 int core_semlock_init(PyObject *module, core_state *state);
+int core_locks_init(PyObject *module);
+
+// Takes a unit even in an actor that is being ended. Returns -1 with an exception set.
+int core_wait_for_certain(fkl_sem *sem);
 
 // returns.c
 

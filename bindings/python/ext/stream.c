@@ -29,6 +29,7 @@ typedef struct wire {
 } wire;
 
 struct core_stream {
+    atomic_uint refs;
     fkl_channel *channel;
     wire *wire;
     unsigned side; // constant: receivers look at wire->fd[side]
@@ -171,6 +172,7 @@ static fkl_err create(size_t capacity, size_t limit, wire *wire, unsigned side, 
         return err;
     }
     atomic_fetch_add_explicit(&wire->refs, 1, memory_order_relaxed); // the caller has one
+    atomic_init(&stream->refs, 1);
     stream->wire = wire;
     stream->side = side;
     stream->limit = limit;
@@ -206,9 +208,16 @@ fkl_err core_stream_create_pair(size_t limit, core_stream *out[2])
     return err;
 }
 
+core_stream *core_stream_retain(core_stream *stream)
+{
+    atomic_fetch_add_explicit(&stream->refs, 1, memory_order_relaxed); // the caller has one
+    return stream;
+}
+
 void core_stream_release(core_stream *stream)
 {
-    if (stream == NULL) {
+    // acq_rel: what the others did with it comes before its end.
+    if (stream == NULL || atomic_fetch_sub_explicit(&stream->refs, 1, memory_order_acq_rel) != 1) {
         return;
     }
     fkl_channel_release(stream->channel);

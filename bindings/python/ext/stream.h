@@ -15,6 +15,7 @@ typedef struct core_stream core_stream;
 FKL_MUST_CHECK fkl_err core_stream_create(size_t capacity, size_t limit, core_stream **out);
 // Two streams in opposite directions, whose descriptors are the two ends of one socket pair.
 FKL_MUST_CHECK fkl_err core_stream_create_pair(size_t limit, core_stream *out[2]);
+core_stream *core_stream_retain(core_stream *stream);
 void core_stream_release(core_stream *stream); // NULL is allowed
 
 // Appends `msg`, which weighs `weight` bytes. Ownership: consumed on FKL_OK. Errors: those of

@@ -30,14 +30,14 @@ bool core_threads_add(core_threads *threads)
     return true;
 }
 
-void core_threads_remove(core_threads *threads)
+void core_threads_remove(core_threads *threads, core_state *state)
 {
     unsigned long ident = PyThread_get_thread_ident();
     core_lock(&threads->lock);
     for (size_t i = 0; i < threads->count; i++) {
         if (threads->idents[i] == ident) {
             threads->idents[i] = threads->idents[--threads->count];
-            core_set_async(ident, NULL);
+            core_take_back_async(state);
             break;
         }
     }

@@ -75,9 +75,7 @@ class Reporter(unittest.TestResult):
     def stopTest(self, test: Any) -> None:
         super().stopTest(test)
         seconds = round(time.monotonic() - self.since, 3)
-        self.write(
-            end=name_of(test), outcome=self.outcome, detail=self.detail, seconds=seconds
-        )
+        self.write(end=name_of(test), outcome=self.outcome, detail=self.detail, seconds=seconds)
         watch(self.plan)
 
     def _failed(self, test: Any, error: Any) -> None:

@@ -53,7 +53,9 @@ class Exceptions:
     limits: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, mode: str, python: str, folder: pathlib.Path = _HERE / "exceptions") -> Exceptions:
+    def read(
+        cls, mode: str, python: str, folder: pathlib.Path = _HERE / "exceptions"
+    ) -> Exceptions:
         """The entries of a mode's file. Raises ValueError for an entry that is not as it should be."""
         path = folder / f"{mode}.toml"
         found = cls()
@@ -65,7 +67,9 @@ class Exceptions:
     def _add(self, entry: dict[str, Any], python: str) -> None:
         unknown = set(entry) - {"tests", "reason", "pythons", "varies", "run", "limit"}
         if unknown or not entry.get("tests") or not entry.get("reason"):
-            raise ValueError(f"an exception needs tests and a reason, and knows no {unknown}: {entry}")
+            raise ValueError(
+                f"an exception needs tests and a reason, and knows no {unknown}: {entry}"
+            )
         if not concerns(entry.get("pythons", ""), python):
             return
         for test in entry["tests"]:

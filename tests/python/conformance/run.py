@@ -311,13 +311,19 @@ def main() -> int:
     options = parser.parse_args()
     wrong = 0
     for mode in options.modes:
-        with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="conformance-", ignore_cleanup_errors=True
+        ) as folder:
             verdict = run_mode(mode, options, pathlib.Path(folder))
         if verdict is None:
             continue
         wrong += len(verdict.wrong)
         if options.results:
-            counts = len(verdict.passed), len(verdict.wrong), len(verdict.excepted + verdict.skipped)
+            counts = (
+                len(verdict.passed),
+                len(verdict.wrong),
+                len(verdict.excepted + verdict.skipped),
+            )
             with open(options.results, "a", encoding="utf-8") as results:
                 results.write("\t".join(map(str, (mode, *counts))) + "\n")
     return min(wrong, 1)

@@ -14,8 +14,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support import no_processes
+
 # A sanitizer's or a tracer's overhead is part of the bound; a hang is what it is to catch.
 LIMIT = 60.0
+
+# The variant of support/no_processes.py that programs run in; unset, they have processes. The tests
+# themselves have, to run the programs. Those that need no program run inside: see needs_processes.
+PROGRAMS_IN = os.environ.get("FORKLESS_PROGRAMS_IN")
+
+
+def interpreter() -> list[str]:
+    """The command that runs a Python program that uses forkless."""
+    if PROGRAMS_IN is None:
+        return [sys.executable]
+    return [sys.executable, no_processes.__file__, "--variant", PROGRAMS_IN, "--"]
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -43,9 +56,9 @@ class Scripts:
         return self.command(str(self.write(source)), *arguments, limit=limit, **options)
 
     def command(self, *arguments: str, limit: float = LIMIT, **options: Any) -> Any:
-        """Run this interpreter with arguments."""
+        """Run a Python interpreter with arguments."""
         return subprocess.run(
-            [sys.executable, *arguments],
+            [*interpreter(), *arguments],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -67,7 +80,7 @@ class Scripts:
         Returns its exit status, its further output, and the seconds from the signal to the end.
         """
         with subprocess.Popen(
-            [sys.executable, str(self.write(source))],
+            [*interpreter(), str(self.write(source))],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -52,6 +52,7 @@ def differences(before, after, ignore=()):
 """
 
 
+@pytest.mark.needs_processes("more is changed there")
 def test_importing_forkless_adds_a_start_method_and_changes_nothing_else(scripts):
     changed, methods = scripts.check(
         SNAPSHOT
@@ -70,6 +71,7 @@ print(multiprocessing.get_all_start_methods())
     assert eval(methods)[-1] == "actor" and "fork" in eval(methods)
 
 
+@pytest.mark.needs_processes("looks at modules that cannot be imported there without forkless")
 @pytest.mark.parametrize("use", ["install", "actor", "both"])
 def test_uninstall_restores_everything(scripts, use):
     assert scripts.check(
@@ -105,6 +107,7 @@ if __name__ == '__main__':
     ) == ["[]", "[]"]
 
 
+@pytest.mark.needs_processes("starts real processes")
 def test_after_uninstall_processes_are_real_again(scripts):
     assert (
         scripts.check(
@@ -152,6 +155,7 @@ def test_install_twice_is_one_install(installed):
     assert multiprocessing.queues.Queue is queue_class and forkless.is_installed()
 
 
+@pytest.mark.needs_processes("starts real processes")
 def test_a_queue_made_before_install_works_after_it(scripts):
     """Classes and objects that were captured earlier are those of the standard library, and go on."""
     assert scripts.check(
@@ -229,12 +233,14 @@ def test_a_platform_without_the_c_modules_has_processes_queues_and_locks(scripts
     ]
 
 
+@pytest.mark.needs_processes("takes away what is not there")
 def test_a_platform_without_semaphores_has_queues_and_locks(scripts):
     """As on Android, where the module is there but its SemLock is not."""
     lines = scripts.check("import _multiprocessing\ndel _multiprocessing.SemLock\n" + PLATFORM_TEST)
     assert lines == ["worked True True", "0", "[1, 2]"]
 
 
+@pytest.mark.needs_processes("takes away what is not there")
 def test_a_platform_without_fork_and_process_groups(scripts):
     """As on iOS: the functions are missing from os, and nobody asks for them."""
     missing = (

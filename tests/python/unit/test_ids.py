@@ -238,6 +238,7 @@ def really_fork():
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # threads and fork
+@pytest.mark.needs_processes("about a real process")
 def test_the_child_of_a_real_fork_in_an_actor_is_a_real_process(inside):
     pid, seen, code = inside(really_fork)
     assert seen == f"{pid} {os.getpid()} {pid} {pid}"
@@ -253,6 +254,7 @@ def run_program(**options):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # threads and fork
+@pytest.mark.needs_processes("about a program that is started")
 @pytest.mark.parametrize("how", ["setsid", "preexec_fn"])
 def test_a_program_started_in_an_actor_gets_a_session_of_its_own(inside, how):
     pid, seen, code = inside(run_in_session, how)

@@ -56,10 +56,6 @@ def unlock(path, *span):
     fcntl.lockf(FILES[os.getpid(), path], fcntl.LOCK_UN, *span)
 
 
-def number_of(path):
-    return FILES[os.getpid(), path].fileno()
-
-
 def close(path):
     FILES.pop((os.getpid(), path)).close()
 
@@ -150,16 +146,73 @@ def test_closing_the_file_gives_the_lock_up(pair, path):
     unlock(path)
 
 
-def test_a_file_that_is_opened_under_the_number_of_a_closed_one_is_another(pair, path):
+def lock_by_number(path):
+    fd = os.open(path, os.O_RDWR)
+    fcntl.lockf(fd, EXCLUSIVE)
+    return fd
+
+
+def lock_in_scope(path):
+    with open(path, "r+") as file:
+        fcntl.lockf(file, EXCLUSIVE)
+        return file.fileno()
+
+
+def lock_unclosing(path, fd):
+    with open(fd, "r+b", closefd=False) as file:
+        fcntl.lockf(file, EXCLUSIVE)
+
+
+def test_a_number_that_is_used_again_is_another_open_file(pair, path):
+    numbers = set()
+    for _ in range(2):
+        for puppet in pair:
+            fd = puppet.call(lock_by_number, path)
+            puppet.call(os.close, fd)
+            numbers |= {fd, puppet.call(lock_in_scope, path)}
+    assert len(numbers) < 8, "some are used again"
     one, two = pair
-    one.call(lock, path, EXCLUSIVE)
-    number = one.call(number_of, path)
-    one.call(close, path)
+    fd = one.call(os.open, path, os.O_RDWR)
+    one.call(lock_unclosing, path, fd)
+    assert two.call(lock, path, EXCLUSIVE) == "busy", "it is open by its number"
+    one.call(os.close, fd)
     assert two.call(lock, path, EXCLUSIVE) == "locked"
-    assert two.call(number_of, path) == number
     two.call(close, path)
-    assert lock(path, EXCLUSIVE) == "locked"
+    lock(path, EXCLUSIVE)
     unlock(path)
+
+
+PROGRAM = """
+import fcntl, sys
+file = open(sys.argv[1], 'r+b')
+fcntl.lockf(file, fcntl.LOCK_EX)
+print('locked', flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def program(path):
+    """A program that has locked the file."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout.readline() == b"locked\n"
+        yield program
+        program.kill()
+
+
+def test_a_process_waits_for_another_program(actors, puppet, path, program):
+    assert puppet.call(lock, path, EXCLUSIVE) == "busy"
+    puppet.tell(lock, path, fcntl.LOCK_EX)
+    process = actors.Process(target=lock, args=(path, fcntl.LOCK_EX))
+    process.start()
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == -15
+    program.stdin.close()
+    assert puppet.answer() == "locked"
+    puppet.call(unlock, path)
 
 
 def test_an_inherited_file_excludes_too(puppet, path):

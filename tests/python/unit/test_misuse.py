@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from support import misuse_cases
-from support.scripts import environment
+from support.scripts import environment, interpreter
+
+pytestmark = pytest.mark.runs_programs
 
 PROGRAM = Path(misuse_cases.__file__)
 
@@ -28,8 +30,9 @@ NEEDS_FORK = {"start_anothers", "join_anothers", "look_at_anothers"}
 
 @functools.cache
 def answers(side, method):
+    python = interpreter() if side == "forkless" else [sys.executable]
     result = subprocess.run(
-        [sys.executable, str(PROGRAM), side, method],
+        [*python, str(PROGRAM), side, method],
         capture_output=True,
         text=True,
         timeout=100,

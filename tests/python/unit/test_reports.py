@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from support import report_cases
-from support.scripts import environment, normalised
+from support.scripts import environment, interpreter, normalised
+
+pytestmark = pytest.mark.runs_programs
 
 PROGRAM = Path(report_cases.__file__)
 CASES = sorted(
@@ -45,8 +47,9 @@ SPAWNED = [
 @functools.cache
 def outcomes(side, method):
     cases = SPAWNED if method == "spawn" else CASES
+    python = interpreter() if side == "forkless" else [sys.executable]
     result = subprocess.run(
-        [sys.executable, str(PROGRAM), side, method, *cases],
+        [*python, str(PROGRAM), side, method, *cases],
         capture_output=True,
         text=True,
         timeout=100,

@@ -157,6 +157,7 @@ def test_stdin_of_an_actor_is_empty(in_actor):
     ]
 
 
+@pytest.mark.needs_processes("starts a program")
 def test_dup2_onto_the_standard_descriptors(in_actor):
     assert in_actor(
         """
@@ -253,6 +254,7 @@ with tempfile.TemporaryFile() as file:
     ) == ["back again", "b'into the file\\n'"]
 
 
+@pytest.mark.needs_processes("starts a program")
 def test_a_program_started_by_an_actor_inherits_its_redirections(in_actor):
     assert in_actor(
         """

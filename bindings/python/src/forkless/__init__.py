@@ -13,16 +13,24 @@ from forkless import missing as _missing  # noqa: F401  (for the imports below)
 
 # isort: split
 from forkless import (
+    activation as _activation,
+)
+from forkless import (
     context as _context,  # noqa: F401  (registers the start method)
+)
+from forkless import (
+    stdlib_missing as _stdlib_missing,
 )
 from forkless._core import CorruptMessage, ProcessExit, __version__
 from forkless.activation import install, is_installed, uninstall
+from forkless.actors import Orphan, orphans
 from forkless.actors import here as _here
 from forkless.exceptions import RemoteError, RemoteTraceback
 from forkless.isolation import isolate, local, when_imported
 
 __all__ = [
     "CorruptMessage",
+    "Orphan",
     "ProcessExit",
     "RemoteError",
     "RemoteTraceback",
@@ -32,9 +40,13 @@ __all__ = [
     "is_installed",
     "isolate",
     "local",
+    "orphans",
     "uninstall",
     "when_imported",
 ]
+
+
+_stdlib_missing.adapt(is_installed, _activation.serve_default_context)
 
 
 def at_actor_exit(function: Callable[[], object]) -> None:

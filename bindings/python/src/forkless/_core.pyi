@@ -99,7 +99,9 @@ class Channel:
     def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
         """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed, and
         what pickling raises."""
-    def put_ref(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
+    def put_ref(
+        self, obj: object, block: object = True, timeout: _Seconds | None = None, /
+    ) -> None:
         """Send `obj` itself instead of a copy, for callers that made the copy, or that mean to share.
         Raises as put() does."""
     def get(self, block: object = True, timeout: _Seconds | None = None, /) -> Any:
@@ -109,6 +111,10 @@ class Channel:
         """Append all objects that are there to a list, oldest first, and return how many were taken.
         None is taken and not appended: it only wakes who waits. What was taken is in the list whatever
         is raised; CorruptMessage leaves the rest."""
+    def get_after(self, outbox: list[Any], /) -> Any:
+        """Empty the list outbox, [channel, obj], by channel.put_ref(obj, False); then get(). Whoever
+        waits for obj finds the GIL free, unless there is something to get already. Raises as
+        put_ref() when obj was not sent, and as get() when it was."""
     def poll(self, timeout: _Seconds | None = 0.0, /) -> bool:
         """Whether an object is there, or the channel closed, waiting up to the timeout."""
     def put_message(self, payload: Buffer, msgpack: object = True, /) -> None:

@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, personality, stdlib
+from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
+from forkless.personality import signals
 
 __all__ = ["activate", "install", "is_installed", "uninstall"]
 
@@ -30,11 +31,14 @@ def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
     global _active
     if _active:
+        if not signals.relays():
+            signals.relay()
         return
     with _lock:
         serve_default_context()
         if not _active:
             stdlib.install(_base)
+            stdlib_memory.install(_base)
             personality.install(_base)
             isolation.reinstall()
             _register_fork_hook()
@@ -66,6 +70,7 @@ def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
 
@@ -92,7 +97,8 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
-        _default_context.undo()
+        if missing.has_processes():
+            _default_context.undo()
         _active = False
         isolation.uninstall()
         _base.undo()

@@ -7,8 +7,11 @@ Both have the same attributes, so that the rest of the package does not ask whic
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
+import sys
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -20,11 +23,13 @@ __all__ = [
     "MAIN",
     "Actor",
     "MainActor",
+    "Orphan",
     "find",
     "group_members",
     "here",
     "inheritance",
     "live",
+    "orphans",
     "serials",
 ]
 
@@ -40,10 +45,14 @@ class _State:
 
     def _init_state(self) -> None:
         self.process: Any = None  # the object that current_process() returns
-        self.parent_process: Any = None
         self.children: set[Any] = set()  # process objects that were started and not yet joined
         self.process_counter = itertools.count(1)
-        self.handlers: dict[int, Any] = {}  # signal number -> handler, where it was set
+        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
+        self.exiting = False  # whether it has run them, as a process does at its end
+        self.start_context: Any = None  # what set_start_method() set
+        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
+        # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
+        self.handlers: dict[int, Any] = {}
         self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
         self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
         self.locals: dict[Any, Any] = {}  # see forkless.isolation
@@ -57,6 +66,7 @@ class _State:
         self.child_watchers: list[Callable[[Actor], object]] = []
         self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
         self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
+        self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -65,6 +75,8 @@ inheritance: list[Callable[[Any, Any], object]] = []
 
 class MainActor(_State):
     """The real process."""
+
+    parent_process = None
 
     def __init__(self) -> None:
         self._init_state()
@@ -91,6 +103,7 @@ class Actor(_core.Actor, _State):
 
     pgid: int
     sid: int
+    native_id = 0  # of its own thread, once that runs
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
@@ -99,12 +112,14 @@ class Actor(_core.Actor, _State):
         self.pgid = parent.pgid
         self.sid = parent.sid
         self.process = process
-        self.handlers.update(parent.handlers)
+        self.handlers = parent.handlers
+        self.ended: float | None = None  # time.time() of an end that its threads may survive
         for inherit in inheritance:
             inherit(parent, self)
         self.reaped = False  # its exit code was asked for, so that its pid is gone
         self.serial = next(serials)
         self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
+        self._parent_process: Any = None
         _by_pid[self.pid] = self
 
     def kill(self, code: int, /) -> bool:
@@ -137,6 +152,17 @@ class Actor(_core.Actor, _State):
                 end._leave(self.pid)
 
 
+    @property
+    def parent_process(self) -> Any:
+        """What multiprocessing.parent_process() returns: made for those who ask."""
+        if self._parent_process is None:
+            from forkless.process import ParentProcess
+
+            name = self.parent.process.name if self.parent.process is not None else "MainProcess"
+            self._parent_process = ParentProcess(name, self.parent)
+        return self._parent_process
+
+
 MAIN = MainActor()
 _by_pid: weakref.WeakValueDictionary[int, Actor] = weakref.WeakValueDictionary()
 
@@ -162,6 +188,41 @@ def live() -> list[Actor]:
 def group_members(pgid: int) -> list[Actor]:
     """The live actors of a process group."""
     return [actor for actor in live() if actor.pgid == pgid]
+
+
+@dataclasses.dataclass(frozen=True)
+class Orphan:
+    """A simulated process that has ended while threads of it still run."""
+
+    name: str
+    pid: int
+    exitcode: int
+    since: float  # the time.time() of its end
+    stacks: tuple[str, ...]  # where its threads are, as tracebacks show it; its main thread's first
+
+    def __str__(self) -> str:
+        when = time.strftime("%H:%M:%S", time.localtime(self.since))
+        head = f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        return "\n".join((head, *self.stacks))
+
+
+def orphans() -> list[Orphan]:
+    """The simulated processes that have ended while threads of them still run, the oldest first.
+
+    Such a thread is inside foreign code that nothing interrupts, or it swallows every exception. It
+    goes on until it comes back, and keeps nobody from exiting. Never blocks.
+    """
+    import traceback
+
+    found = []
+    frames = sys._current_frames()
+    for actor in list(_by_pid.values()):
+        code = actor.poll()
+        idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
+        if code is not None and idents and actor.ended is not None:
+            stacks = tuple("".join(traceback.format_stack(frames[i])).rstrip() for i in idents)
+            found.append(Orphan(actor.process.name, actor.pid, code, actor.ended, stacks))
+    return sorted(found, key=lambda orphan: orphan.pid)
 
 
 # Simulated pids start here; the kernel's are below (see ext/actor.c).

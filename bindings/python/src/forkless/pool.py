@@ -14,16 +14,14 @@ import warnings
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context, util
 from multiprocessing import pool as mp
-from multiprocessing import queues as mp_queues
 from typing import Any
 
 from forkless import _core
 from forkless import pool_tasks as tasks
 from forkless.pool_crew import Crew
 from forkless.pool_results import ApplyResult, IMapIterator, IMapUnorderedIterator, MapResult
-from forkless.queues import SimpleQueue
 
-__all__ = ["ActorPool", "Notifier", "PipeContext", "PipeQueue", "ThreadContext"]
+__all__ = ["ActorPool"]
 
 # They can be iterated at once, without running code of the program.
 _AT_HAND = (list, tuple, range, set, frozenset, dict, str, bytes, bytearray)
@@ -61,11 +59,12 @@ class _Waiting:
 
 def _submit(pool: Any, job: Any, mapper: Any, func: Any, iterable: Any, chunksize: int) -> None:
     call_one, call_chunk = _CALLS[mapper]
+    at_hand = type(iterable) in _AT_HAND
     if chunksize == 1:
-        work = tasks.Work(job, call_one, func, iterable)
+        work = tasks.Work(job, call_one, func, iterable, at_hand)
     else:
-        work = tasks.Work(job, call_chunk, func, tasks.chunks(iterable, chunksize))
-    pool._crew.submit(work, at_once=type(iterable) in _AT_HAND)
+        work = tasks.Work(job, call_chunk, func, tasks.chunks(iterable, chunksize), at_hand)
+    pool._crew.submit(work, at_once=at_hand)
 
 
 def _imap(pool: Any, kind: Any, func: Any, iterable: Any, chunksize: int) -> Any:
@@ -128,11 +127,9 @@ class ActorPool:
         self._terminate = util.Finalize(self, crew.terminate, exitpriority=15)
         self._state = mp.RUN
 
-    def __del__(self, _warn: Any = warnings.warn, RUN: str = mp.RUN) -> None:
-        if self._state == RUN:
-            _warn(
-                f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self
-            )
+    def __del__(self, _warn: Any = warnings.warn, _run: str = mp.RUN) -> None:
+        if self._state == _run:
+            _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
         crew = getattr(self, "_crew", None)
         if crew is not None:
             crew.abandon()
@@ -143,12 +140,14 @@ class ActorPool:
     def apply(self, func: Any, args: Any = (), kwds: Any = {}) -> Any:  # noqa: B006
         """Call func(*args, **kwds) in a worker and wait for what it returns or raises."""
         self._check_running()
-        crew, results = self._crew, _core.Channel()
-        if crew.has_backlog or not crew.offer(
-            tasks.single_task(self, results, 0, func, args, kwds)
-        ):
+        message = None
+        if not self._crew.has_backlog:
+            results = _core.Channel()
+            cell = [tasks.single_task(self, results, 0, func, args, kwds)]
+            message = self._crew.ask(cell, results)
+        if message is None:
             return self.apply_async(func, args, kwds).get()
-        _tag, success, value, packed = results.get()
+        _tag, success, value, packed = message
         if packed:
             value = tasks.unpack(value, packed)
         if success:
@@ -231,44 +230,3 @@ class ActorPool:
         if self._state not in (mp.CLOSE, mp.TERMINATE):
             raise ValueError("In unknown state")
         self._crew.join()
-
-
-# Pools that keep the machinery of the standard library
-
-
-class PipeQueue(mp_queues.SimpleQueue):
-    """The SimpleQueue of the standard library, under a name that it can be pickled by: install()
-    puts another class where that one stands."""
-
-
-class Notifier(SimpleQueue):
-    """A queue on which the thread that minds the threads of a ThreadPool waits."""
-
-    _reader = None
-
-
-class _Context:
-    """A context with another kind of SimpleQueue."""
-
-    queue: Any
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def SimpleQueue(self) -> Any:
-        return self.queue(ctx=self._context)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
-
-
-class PipeContext(_Context):
-    """A context whose SimpleQueue is that of the standard library."""
-
-    queue = PipeQueue
-
-
-class ThreadContext(_Context):
-    """A context for ThreadPool."""
-
-    queue = Notifier

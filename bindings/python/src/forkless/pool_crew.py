@@ -129,6 +129,22 @@ class Crew:
         except ValueError:
             raise ValueError("Pool not running") from None
 
+    def ask(self, cell: list[Task], results: _core.Channel) -> Any:
+        """Give a task, which is taken out of a list, to the workers if there is room for it now, and
+        wait for its only result. None if there was no room."""
+        heavy = cell[0][-1]
+        if heavy and not self.share.room.acquire(False):
+            return None
+        cell.insert(0, self._tasks)  # type: ignore[arg-type]
+        try:
+            return results.get_after(cell)
+        except Full:
+            if heavy:
+                give_back(self.share.room)
+            return None
+        except ValueError:
+            raise ValueError("Pool not running") from None
+
     def _give(self, task: Task, block: bool) -> bool:
         heavy = task[-1]
         if heavy and not self.share.room.acquire(block):

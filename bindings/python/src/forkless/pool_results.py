@@ -29,7 +29,9 @@ class _Job:
     """A channel for the results of a job, and the wait for them."""
 
     results: Any  # where the workers send them
-    tag: Any = None  # a function that makes the tag of a result from its index; None: the index is it
+    tag: Any = (
+        None  # a function that makes the tag of a result from its index; None: the index is it
+    )
 
     def _init_job(self, pool: Any) -> None:
         self._pool = pool  # kept alive while there is something to do
@@ -79,7 +81,7 @@ def _unpack(success: bool, value: Any, packed: bool) -> tuple[bool, Any]:
         return False, error
 
 
-class ApplyResult(_Job, mp.ApplyResult):  # type: ignore[type-arg]
+class ApplyResult(_Job, mp.ApplyResult):
     """The result of one call."""
 
     def __init__(self, pool: Any, callback: Any = None, error_callback: Any = None) -> None:
@@ -164,7 +166,7 @@ def _call_back(callback: Any, value: Any) -> None:
         )
 
 
-class MapResult(ApplyResult, mp.MapResult):  # type: ignore[type-arg]
+class MapResult(ApplyResult, mp.MapResult):
     """The results of map_async() and starmap_async()."""
 
     def __init__(
@@ -220,7 +222,7 @@ class MapResult(ApplyResult, mp.MapResult):  # type: ignore[type-arg]
             )
 
 
-class IMapIterator(_Job, mp.IMapIterator):  # type: ignore[type-arg]
+class IMapIterator(_Job, mp.IMapIterator):
     """The results of imap(), in the order of the tasks."""
 
     def __init__(self, pool: Any) -> None:
@@ -289,7 +291,7 @@ class IMapIterator(_Job, mp.IMapIterator):  # type: ignore[type-arg]
         return self._unsorted.pop(self._index - 1)
 
 
-class IMapUnorderedIterator(IMapIterator, mp.IMapUnorderedIterator):  # type: ignore[type-arg]
+class IMapUnorderedIterator(IMapIterator, mp.IMapUnorderedIterator):
     """The results of imap_unordered(), as they come."""
 
     def __init__(self, pool: Any) -> None:

@@ -9,6 +9,7 @@ while there is work for it.
 from __future__ import annotations
 
 import sys
+import traceback
 import types
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, starmap
@@ -17,6 +18,7 @@ from multiprocessing import util
 from typing import Any
 
 from forkless import _core
+from forkless.exceptions import RemoteTraceback
 from forkless.reduction import dumps, loads, reference
 
 __all__ = ["Share", "Work", "give_back", "single_task", "unpack", "worker"]
@@ -108,7 +110,9 @@ def is_light(value: Any, depth: int = 2) -> bool:
 Task = tuple[Any, ...]
 
 
-def single_task(job: Any, results: _core.Channel, tag: Any, func: Any, args: Any, kwds: Any) -> Task:
+def single_task(
+    job: Any, results: _core.Channel, tag: Any, func: Any, args: Any, kwds: Any
+) -> Task:
     """The task that does func(*args, **kwds) and sends the result, with `tag`, to `results`. It holds
     `job`. Raises what pickling raises."""
     shared = is_shared(func)
@@ -120,8 +124,12 @@ def single_task(job: Any, results: _core.Channel, tag: Any, func: Any, args: Any
 class Work:
     """Where the tasks of a job come from. `call(func, payload)` is done for each payload."""
 
-    def __init__(self, job: Any, call: Any, func: Any, payloads: Iterable[Any]) -> None:
+    def __init__(
+        self, job: Any, call: Any, func: Any, payloads: Iterable[Any], at_hand: bool = False
+    ) -> None:
+        """With `at_hand`, what is in the payloads exists already, so that sharing it costs nothing."""
         self.job = job
+        self.at_hand = at_hand
         self.tasks = self._make_tasks(call, func, payloads)
         self.refused: Task | None = None  # for which there was no room
 
@@ -138,12 +146,13 @@ class Work:
                     yield job, results, tag, call, func, payload, _PLAIN, False
                     continue
                 try:
-                    packed = _pack_task(func if shared else None, func, payload)
+                    packed = _pack_task(func if shared else None, func, payload, self.at_hand)
                 except Exception as error:
                     results.put_ref((tag, False, error, False))
                     continue
                 yield job, results, tag, call, *packed
         except Exception as error:
+            error.__traceback__ = None  # it is the caller's own, and needs none from the worker
             tag = index if tag_of is None else tag_of(index)
             index += 1
             try:
@@ -153,14 +162,17 @@ class Work:
         self.job.set_length(index)
 
 
-def _pack_task(shared: Any, func: Any, payload: Any) -> tuple[Any, Any, int, bool]:
+def _pack_task(
+    shared: Any, func: Any, payload: Any, at_hand: bool = False
+) -> tuple[Any, Any, int, bool]:
     if shared is None:
         pickled = _dumps((func, payload))
         return None, pickled, _ALL, _is_large(pickled)
     copied, packed = pack(payload)
     if packed:
         return func, copied, _PAYLOAD, _is_large(copied)
-    return func, copied, _PLAIN, not is_light(copied)
+    was_shared = at_hand and copied is payload
+    return func, copied, _PLAIN, not was_shared and not is_light(copied)
 
 
 def chunks(iterable: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
@@ -186,12 +198,12 @@ def call_star(func: Any, payload: Any) -> Any:
     return func(*payload)
 
 
-def call_chunk(func: Any, payload: Any) -> list[Any]:
-    return list(map(func, payload))
+def call_chunk(func: Any, payload: Any) -> tuple[Any, ...]:
+    return tuple(map(func, payload))
 
 
-def call_star_chunk(func: Any, payload: Any) -> list[Any]:
-    return list(starmap(func, payload))
+def call_star_chunk(func: Any, payload: Any) -> tuple[Any, ...]:
+    return tuple(starmap(func, payload))
 
 
 def _reraise(_func: Any, payload: Any) -> Any:
@@ -211,22 +223,26 @@ def worker(
     """The life of a worker: it ends after `maxtasks` tasks, or when there will be no more of them."""
     if initializer is not None:
         initializer(*initargs)
-    get, room = share.tasks.get, share.room
+    outbox: list[Any] = []  # the last result and where it shall go
     completed = 0
     while maxtasks is None or completed < maxtasks:
         try:
-            task = get()
+            task = share.tasks.get_after(outbox) if outbox else share.tasks.get()
         except EOFError:
             util.debug("worker got EOFError -- exiting")
             break
-        _perform(task, room, wrap_exception)
+        except ValueError:
+            continue  # the pool was terminated, and nobody wants the result
+        _perform(task, outbox, share.room, wrap_exception)
         task = None
         completed += 1
+    if outbox:
+        outbox[0].put_ref(outbox[1])
     util.debug("worker exiting after %d tasks", completed)
 
 
-def _perform(task: Task, room: _core.SemLock, wrap_exception: bool) -> None:
-    """Run a task and send its result. Raises only what ends the worker."""
+def _perform(task: Task, outbox: list[Any], room: _core.SemLock, wrap_exception: bool) -> None:
+    """Run a task and leave its result in `outbox`. Raises only what ends the worker."""
     _job, results, tag, call, func, payload, packed, heavy = task
     if heavy:
         give_back(room)
@@ -240,13 +256,21 @@ def _perform(task: Task, room: _core.SemLock, wrap_exception: bool) -> None:
         success = True
     except Exception as error:
         value, success = error, False
-        if wrap_exception and call is not _reraise:
-            value = mp.ExceptionWithTraceback(error, error.__traceback__)  # type: ignore[attr-defined]
-        error.__traceback__ = None  # it is text now
+        if not wrap_exception or call is _reraise:
+            error.__traceback__ = None
     try:
+        if not success:
+            dumps(value, strict=True)  # else a stand-in would travel
         copied, pickled = pack(value)
     except Exception as error:
-        unsendable = mp.MaybeEncodingError(error, value)  # type: ignore[attr-defined]
-        util.debug("Possible encoding error while sending result: %s", unsendable)
-        success, (copied, pickled) = False, pack(unsendable)
-    results.put_ref((tag, success, copied, pickled))
+        success, (copied, pickled) = False, pack(_encoding_error(error, value))
+    outbox[:] = results, (tag, success, copied, pickled)
+    del value  # an exception refers to this frame
+
+
+def _encoding_error(reason: Exception, value: Any) -> Any:
+    error = mp.MaybeEncodingError(reason, value)  # type: ignore[attr-defined]
+    util.debug("Possible encoding error while sending result: %s", error)
+    if isinstance(value, BaseException):
+        error.__cause__ = RemoteTraceback("".join(traceback.format_exception(value)))
+    return error

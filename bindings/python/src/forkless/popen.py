@@ -8,6 +8,7 @@ import signal
 from multiprocessing import context as mp_context
 from typing import Any
 
+from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
 from forkless.process import bootstrap, copy_process
@@ -45,7 +46,9 @@ class Popen:
             mp_context.set_spawning_popen(None)
         parent = here()
         self._actor = actor = Actor(parent, child)
-        actor.parent_process = _parent_object(parent)
+        actor.start_context = stdlib.start_context(process_obj)
+        if like_fork:
+            actor.after_fork = stdlib_util.after_fork_calls()
         self.pid = actor.pid
         self._hand_over(like_fork)
         folders.begin(actor)
@@ -104,13 +107,6 @@ class Popen:
     def exit_error(self) -> Any:
         """What the exit record says about the exception that ended the process, or None."""
         return self._actor.exit_error()
-
-
-def _parent_object(parent: Any) -> Any:
-    from forkless.process import ParentProcess
-
-    name = parent.process.name if parent.process is not None else "MainProcess"
-    return ParentProcess(name, parent)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:

@@ -8,17 +8,19 @@ travel by reference, because code is shared.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+import time
 import types
 from multiprocessing import process as mp
 from multiprocessing import util
 from typing import Any
 
-from forkless import _core, isolation, stdlib
+from forkless import _core, isolation, stdlib_futures, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
-from forkless.personality import contexts, folders, streams, threads
+from forkless.personality import contexts, folders, sockets, streams, threads
 from forkless.reduction import dumps, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
@@ -179,8 +181,8 @@ def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     folders.enter(actor)
     try:
+        actor.native_id = _thread.get_native_id()
         actor.enter()
-        threads.enter(actor)
         code, error = contexts.run(actor, _run, actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
@@ -195,6 +197,9 @@ def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
     code, error = 1, None
     try:
         try:
+            if actor.after_fork:
+                stdlib_util.run_after_fork(actor.after_fork)
+                actor.after_fork = []
             util.info("child process calling self.run()")
             process_obj.run()
             code = 0
@@ -238,13 +243,8 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    stdlib.own_finalizers(actor, 0)
-    for child in mp.active_children():
-        if child.daemon:
-            child._popen.terminate()  # type: ignore[attr-defined]
-    for child in mp.active_children():
-        child.join()
-    stdlib.own_finalizers(actor)
+    stdlib_futures.shut_down_executors(actor)
+    stdlib_util.exit_actor(actor)
 
 
 def _release(actor: Actor) -> None:
@@ -259,12 +259,17 @@ def _release(actor: Actor) -> None:
     if actor.timer is not None:
         actor.timer.cancel()
     if actor.helpers:  # daemon threads, which go with their process
+        if actor.ended is None:
+            actor.ended = time.time()
         actor.stop()
         actor.throw_at_threads()
     actor.close_ends()
+    if actor.opened:
+        sockets.close_opened(actor)
     streams.close(actor)
+    stdlib_util.release(actor)
     actor.locals.clear()
     actor.values.clear()
-    actor.handlers.clear()
+    actor.handlers = {}
     actor.tell_parent()
     threads.leave(actor)

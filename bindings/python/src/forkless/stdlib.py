@@ -6,13 +6,15 @@ Checked on CPython 3.11 to 3.14. What is used:
 - ``multiprocessing.process``: the globals ``_current_process``, ``_children``, ``_process_counter``, the
   functions ``current_process``, ``parent_process``, the methods ``is_alive``, ``ident``, ``sentinel`` and
   ``__repr__`` of ``BaseProcess``, and ``_exitcode_to_name``;
-- ``multiprocessing.util``: ``_finalizer_registry``, ``Finalize.__call__``'s defaults, ``Finalize._pid``;
-- ``multiprocessing.context``: ``_concrete_contexts``, ``DefaultContext.get_all_start_methods``, and the
-  methods of ``BaseContext`` that make queues, locks, pipes and pools;
+- ``multiprocessing.util``: see stdlib_util;
+- ``multiprocessing.context``: ``_concrete_contexts``, ``_default_context``, the attribute
+  ``_actual_context`` and the method ``get_all_start_methods`` of ``DefaultContext``, and the methods of
+  ``BaseContext`` that make queues, locks, pipes and pools;
 - ``multiprocessing.reduction``: ``ForkingPickler._extra_reducers``, and the code of ``DupFd``;
 - ``multiprocessing.connection``: the code of ``Pipe``; what ``Connection`` and its base class keep in
   ``_readable`` and ``_writable``, and their methods ``_check_closed``, ``_bad_message_length``,
   ``_send_bytes`` and ``_recv_bytes``, which forkless.connection overrides or calls;
+- ``multiprocessing.spawn.get_preparation_data``, as a module attribute;
 - ``multiprocessing.pool.Pool`` and the classes of ``queues`` and ``synchronize``, as module attributes.
 
 Functions are changed in place (their code is replaced), because other modules took references to them
@@ -26,14 +28,14 @@ import os
 import threading
 import types
 from collections.abc import Iterator
-from multiprocessing import connection, context, process, reduction, util
+from multiprocessing import connection, context, process, reduction, spawn
 from typing import Any
 
-from forkless import _core
-from forkless.actors import MAIN, Actor, here
+from forkless import stdlib_util
+from forkless.actors import MAIN, here
 from forkless.patches import PatchSet
 
-__all__ = ["REDUCERS", "install", "own_finalizers"]
+__all__ = ["REDUCERS", "alias", "install", "register", "serve_default_context", "start_context"]
 
 # What programs registered with ForkingPickler.register(), by type.
 REDUCERS: dict[Any, Any] = reduction.ForkingPickler._extra_reducers  # type: ignore[attr-defined]
@@ -156,8 +158,7 @@ def _repr_code(self):  # type: ignore[no-untyped-def]
 
 
 def _start_methods_code(self):  # type: ignore[no-untyped-def]
-    methods = _forkless_start_methods(self)
-    return methods if "actor" in methods else [*methods, "actor"]
+    return _forkless_start_methods(self)
 
 
 def install(patches: PatchSet) -> None:
@@ -178,11 +179,36 @@ def install(patches: PatchSet) -> None:
         (base.__repr__, _repr_code),
     ):
         patches.code(function, replacement)  # type: ignore[arg-type]
-    call: Any = util.Finalize.__call__
-    real_getpid = call.__defaults__[-1]
-    patches.defaults(
-        call, tuple(_core.getpid if v is real_getpid else v for v in call.__defaults__)
-    )
+    _patch_default_context(patches)
+    stdlib_util.install(patches)
+
+
+def _patch_default_context(patches: PatchSet) -> None:
+    """Let set_start_method() concern the process that calls it, and get_start_method() answer it."""
+    default: Any = context._default_context  # type: ignore[attr-defined]
+
+    def get(self: Any) -> Any:
+        state: Any = MAIN if self is not default else here()
+        return vars(self)["_actual_context"] if state is MAIN else state.start_context
+
+    def set_(self: Any, value: Any) -> None:
+        state: Any = MAIN if self is not default else here()
+        if state is MAIN:
+            vars(self)["_actual_context"] = value
+        else:
+            state.start_context = value
+
+    patches.attribute(context.DefaultContext, "_actual_context", property(get, set_))
+
+
+def start_context(process_obj: Any) -> Any:
+    """The start method that a child of the calling process has set: its own, if it was made with one."""
+    contexts: dict[str, Any] = context._concrete_contexts  # type: ignore[attr-defined]
+    method = type(process_obj)._start_method
+    return context._default_context._actual_context if method is None else contexts[method]  # type: ignore[attr-defined]
+
+
+_aliases_installed: list[bool] = []
 
 
 def register(name: str, concrete_context: Any) -> None:
@@ -192,8 +218,13 @@ def register(name: str, concrete_context: Any) -> None:
         return
     contexts[name] = concrete_context
     method: Any = context.DefaultContext.get_all_start_methods
-    original = type(method)(method.__code__, method.__globals__, method.__name__)
-    context._forkless_start_methods = original  # type: ignore[attr-defined]
+    original = types.FunctionType(method.__code__, method.__globals__, method.__name__)
+
+    def start_methods(self: Any) -> list[str]:
+        # Where the others run on actors, programs see the methods that they know.
+        return original(self) if _aliases_installed else [*original(self), name]
+
+    context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
     method.__code__ = _start_methods_code.__code__
 
 
@@ -245,6 +276,20 @@ def serve_default_context(patches: PatchSet) -> None:
         return originals[name](ctx, *args, **kwargs)
 
     patches.attribute(context, "_forkless_make", make)
+    patches.attribute(
+        spawn, "get_preparation_data", _preparing_function(spawn.get_preparation_data)
+    )
+
+
+def _preparing_function(original: Any) -> Any:
+    def get_preparation_data(name: str) -> dict[str, Any]:
+        """What a real process of 'spawn' is told first: not a start method that it does not know."""
+        data: dict[str, Any] = original(name)
+        if data.get("start_method") == "actor":
+            del data["start_method"]
+        return data
+
+    return get_preparation_data
 
 
 def alias(
@@ -257,6 +302,8 @@ def alias(
     """
     import importlib
 
+    _aliases_installed.append(True)
+    patches.call_on_undo(_aliases_installed.clear)
     for class_name, launcher in launchers.items():
         cls = getattr(context, class_name, None)
         if cls is not None:
@@ -284,24 +331,3 @@ def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
     patches.code(connection.Pipe, _pipe_code)  # type: ignore[arg-type]
     patches.attribute(reduction, "_forkless_DupFd", dup_fd)
     patches.code(reduction.DupFd, _dup_fd_code)
-
-
-def own_finalizers(actor: Actor, minpriority: int | None = None) -> None:
-    """Run the finalizers that an actor registered, as util._run_finalizers() does for a process."""
-    registry: dict[Any, Any] = util._finalizer_registry  # type: ignore[attr-defined]
-    keys = [
-        key
-        for key, finalizer in list(registry.items())
-        if key[0] is not None
-        and getattr(finalizer, "_pid", None) == actor.pid
-        and (minpriority is None or key[0] >= minpriority)
-    ]
-    for key in sorted(keys, reverse=True):
-        finalizer = registry.get(key)
-        if finalizer is not None:
-            try:
-                finalizer()
-            except Exception:
-                import traceback
-
-                traceback.print_exc()

@@ -2,9 +2,8 @@
 """The one module that changes multiprocessing.pool. See forkless.stdlib.
 
 Checked on CPython 3.11 to 3.14. What is used of ``multiprocessing.pool``: the attributes and methods of
-``Pool`` that ActorPool replaces, ``Pool._wait_for_updates``, ``job_counter``, ``mapstar``,
-``starmapstar``, ``ExceptionWithTraceback``, ``MaybeEncodingError``, and that ThreadPool calls
-``Pool.__init__`` and asks the context for its ``SimpleQueue`` only.
+``Pool`` that ActorPool replaces, ``job_counter``, ``mapstar``, ``starmapstar``, ``MaybeEncodingError``, and
+that ThreadPool calls ``Pool.__init__``.
 
 The class is changed in place, because programs subclass it and import it before they ask for simulated
 processes.
@@ -17,7 +16,7 @@ from multiprocessing import pool as mp
 from typing import Any
 
 from forkless.patches import PatchSet
-from forkless.pool import ActorPool, Notifier, PipeContext, ThreadContext
+from forkless.pool import ActorPool
 
 __all__ = ["install"]
 
@@ -39,7 +38,6 @@ def install(patches: PatchSet) -> None:
     for name in _METHODS:
         patches.attribute(mp.Pool, name, _either(vars(ActorPool)[name], _DEFAULTS[name]))
     patches.attribute(mp.Pool, "__init__", _init_function())
-    patches.attribute(mp.Pool, "_wait_for_updates", staticmethod(_wait_function()))
 
 
 def _either(ours: Any, original: Any) -> Any:
@@ -54,7 +52,7 @@ def _either(ours: Any, original: Any) -> Any:
 def _init_function() -> Any:
     original = _DEFAULTS["__init__"]
 
-    def __init__(
+    def init(
         self: Any,
         processes: Any = None,
         initializer: Any = None,
@@ -62,19 +60,13 @@ def _init_function() -> Any:
         maxtasksperchild: Any = None,
         context: Any = None,
     ) -> None:
-        function = original
         context = context or get_context()
-        if not _is_simulated(context):
-            pass
-        elif isinstance(self, mp.ThreadPool):
-            context = ThreadContext(context)
-        elif _has_own_machinery(type(self)):
-            context = PipeContext(context)
-        else:
-            function = ActorPool.__init__
+        ours = _is_simulated(context) and not _has_own_machinery(type(self))
+        function = ActorPool.__init__ if ours else original
         function(self, processes, initializer, initargs, maxtasksperchild, context)
 
-    return __init__
+    init.__name__, init.__qualname__ = original.__name__, original.__qualname__
+    return init
 
 
 def _is_simulated(context: Any) -> bool:
@@ -86,17 +78,3 @@ def _is_simulated(context: Any) -> bool:
 def _has_own_machinery(cls: type) -> bool:
     classes = cls.__mro__[: cls.__mro__.index(mp.Pool)]
     return any(name in vars(c) for c in classes for name in _MACHINERY)
-
-
-def _wait_function() -> Any:
-    original = mp.Pool._wait_for_updates  # type: ignore[attr-defined]
-
-    def wait_for_updates(sentinels: Any, change_notifier: Any, timeout: Any = None) -> None:
-        if not isinstance(change_notifier, Notifier):
-            original(sentinels, change_notifier, timeout)
-            return
-        change_notifier.get()
-        while not change_notifier.empty():
-            change_notifier.get()
-
-    return wait_for_updates

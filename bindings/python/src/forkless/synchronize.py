@@ -11,13 +11,14 @@ from __future__ import annotations
 from multiprocessing import synchronize as mp
 from typing import Any
 
-from forkless import _core
+from forkless import _core, stdlib_util
 from forkless.reduction import reference
 
 __all__ = ["BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
 SEM_VALUE_MAX: int = _core.SemLock.SEM_VALUE_MAX
 RECURSIVE_MUTEX, SEMAPHORE = 0, 1
+_TRACKED = {"spawn", "forkserver"}  # their semaphores would be known to the resource tracker
 
 
 class SemLock(mp.SemLock):
@@ -25,8 +26,10 @@ class SemLock(mp.SemLock):
 
     _is_fork_ctx = False
 
-    def _init_semlock(self, kind: int, value: int, maxvalue: int) -> None:
+    def _init_semlock(self, kind: int, value: int, maxvalue: int, ctx: Any) -> None:
         self._semlock = _core.SemLock(kind, value, maxvalue)
+        if ctx is not None and ctx._name in _TRACKED:
+            stdlib_util.check_resource_tracker()
         self._make_methods()  # type: ignore[attr-defined]
 
     def __reduce__(self) -> Any:
@@ -35,22 +38,22 @@ class SemLock(mp.SemLock):
 
 class Semaphore(SemLock, mp.Semaphore):
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
-        self._init_semlock(SEMAPHORE, value, SEM_VALUE_MAX)
+        self._init_semlock(SEMAPHORE, value, SEM_VALUE_MAX, ctx)
 
 
-class BoundedSemaphore(SemLock, mp.BoundedSemaphore):
+class BoundedSemaphore(Semaphore, mp.BoundedSemaphore):
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:
-        self._init_semlock(SEMAPHORE, value, value)
+        self._init_semlock(SEMAPHORE, value, value, ctx)
 
 
 class Lock(SemLock, mp.Lock):
     def __init__(self, *, ctx: Any = None) -> None:
-        self._init_semlock(SEMAPHORE, 1, 1)
+        self._init_semlock(SEMAPHORE, 1, 1, ctx)
 
 
 class RLock(SemLock, mp.RLock):
     def __init__(self, *, ctx: Any = None) -> None:
-        self._init_semlock(RECURSIVE_MUTEX, 1, 1)
+        self._init_semlock(RECURSIVE_MUTEX, 1, 1, ctx)
 
 
 class Condition(mp.Condition):

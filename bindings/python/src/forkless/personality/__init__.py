@@ -19,10 +19,13 @@ from forkless.personality import (
     generators,
     ids,
     locks,
+    mutexes,
     scheduling,
     signals,
+    sockets,
     streams,
     threads,
+    waits,
 )
 
 __all__ = ["install"]
@@ -30,7 +33,7 @@ __all__ = ["install"]
 
 def install(patches: PatchSet) -> None:
     """Make all replacements."""
-    for part in (threads, census, ids, signals, streams):
+    for part in (threads, census, ids, signals, streams, waits, sockets, mutexes):
         part.install(patches)
     for part in (attributes, contexts, environment, folders, generators, scheduling, locks, bells):
         part.install(patches)

@@ -18,8 +18,8 @@ __all__ = ["install"]
 
 def _threads_of(actor: Actor) -> set[int]:
     idents = set(actor.helpers)
-    if actor.main_thread is not None:
-        idents.add(actor.main_thread.ident)
+    if actor.thread_ident:
+        idents.add(actor.thread_ident)
     return idents
 
 
@@ -30,6 +30,7 @@ def install(patches: PatchSet) -> None:
     def enumerate() -> list[threading.Thread]:
         """All live threads of the calling process."""
         process: Any = here()
+        threading.main_thread()  # is made for those who ask
         threads = real_enumerate()
         if process is not MAIN:
             own = _threads_of(process)

@@ -7,17 +7,19 @@ code is published at once. Group and session ids of actors are numbers without a
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import signal
-from _thread import get_ident as _get_ident
+import time
 from typing import Any, NoReturn
 
 from forkless import _core
 from forkless.actors import FIRST_PID, Actor, find, here
 from forkless.patches import PatchSet
+from forkless.personality.waits import wait_for_child
 
-__all__ = ["install"]
+__all__ = ["end_now", "install", "no_such_process", "unwind"]
 
 
 def no_such_process() -> ProcessLookupError:
@@ -127,7 +129,9 @@ def _ending_functions(real_os: Any) -> list[Any]:
     def waitpid(pid: int, options: int) -> tuple[int, int]:
         actor = find(pid) if pid >= FIRST_PID else None
         if actor is None:
-            return real_waitpid(pid, options)
+            if _core.current() is None:
+                return real_waitpid(pid, options)
+            return wait_for_child(real_waitpid, pid, options)
         if actor.parent is not here():
             raise ChildProcessError(errno.ECHILD, os.strerror(errno.ECHILD))
         code = actor.poll() if options & os.WNOHANG else actor.join()
@@ -141,13 +145,14 @@ def _ending_functions(real_os: Any) -> list[Any]:
 
 def end_now(actor: Actor, code: int) -> NoReturn:
     """End `actor` from within: publish its exit code and unwind all of its threads."""
-    actor.exit_now(code)
+    if actor.exit_now(code):
+        actor.ended = time.time()
     unwind(actor, code)
     raise _core.ProcessExit(code)
 
 
 def unwind(actor: Actor, code: int) -> None:
     """Raise ProcessExit in the threads of an actor, except for the calling one."""
-    if actor.thread_ident != _get_ident():
+    if actor.thread_ident != _thread.get_ident():
         actor.throw(_core.ProcessExit(code))
     actor.throw_at_threads()

@@ -32,9 +32,9 @@ def _native(pid: Any) -> Any:
     if not isinstance(pid, int) or pid < FIRST_PID:
         return pid
     actor = find(pid)
-    if actor is None or actor.main_thread is None:
+    if actor is None or not actor.native_id or actor.poll() is not None:
         raise no_such_process()
-    return actor.main_thread.native_id
+    return actor.native_id
 
 
 def install(patches: PatchSet) -> None:

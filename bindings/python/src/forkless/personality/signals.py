@@ -12,20 +12,22 @@ nothing of forkless are not interrupted; os.kill(0, …) reaches actors of the g
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import signal
 import threading
+import time
 from _thread import get_ident, start_new_thread
 from collections.abc import Callable
 from typing import Any
 
 from forkless import _core
-from forkless.actors import FIRST_PID, Actor, find, group_members
+from forkless.actors import FIRST_PID, MAIN, Actor, find, group_members, live
 from forkless.patches import PatchSet
 from forkless.personality.ids import end_now, no_such_process, unwind
 
-__all__ = ["deliver", "install", "terminate"]
+__all__ = ["deliver", "install", "relay", "relays", "terminate"]
 
 _IGNORED_BY_DEFAULT = {
     getattr(signal, name)
@@ -51,6 +53,7 @@ def terminate(actor: Actor, signum: int) -> None:
     if actor is _core.current() and get_ident() == actor.thread_ident:
         end_now(actor, -signum)
     if actor.kill(-signum):
+        actor.ended = time.time()
         unwind(actor, -signum)
 
 
@@ -60,7 +63,7 @@ def _handler(actor: Actor, signum: int) -> Any:
         return signal.SIG_DFL
     if signum in actor.handlers:
         return actor.handlers[signum]
-    return _real_getsignal(signum) or signal.SIG_DFL
+    return _handler_of_main(signum) or signal.SIG_DFL
 
 
 def deliver(actor: Actor, signum: int) -> None:
@@ -88,8 +91,84 @@ def _run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: in
         actor.throw(error)
 
 
+# The interrupt from the keyboard
+#
+# A terminal sends SIGINT to every process of a group. What arrives here is one signal for the real
+# process, whose handler passes it on to the actors of its group and then does what the real process
+# has set. A SIGINT that one of us has sent to the real process alone stays there.
+
+_real_signal = signal.signal
+_main_interrupt: Any = None  # what the real process does on SIGINT while _relay() is the handler
+_directed = False  # the next SIGINT is for the real process alone
+
+
+def _relay(signum: int, frame: Any) -> Any:
+    global _directed
+    directed, _directed = _directed, False
+    try:
+        for member in [] if directed else group_members(MAIN.pgid):
+            deliver(member, signum)
+    finally:
+        if callable(_main_interrupt):
+            _main_interrupt(signum, frame)
+
+
+def relays() -> bool:
+    """Whether an interrupt is passed on, or cannot be."""
+    return _main_interrupt is not None
+
+
+def relay() -> None:
+    """Pass interrupts on, if this is the main thread and the real process handles them."""
+    handler = _real_getsignal(signal.SIGINT)
+    if callable(handler) and handler is not _relay:
+        try:
+            _set_main_interrupt(handler)
+        except ValueError:
+            pass  # some other thread: one more try when it starts a process
+
+
+def stop_relaying() -> None:
+    """Give the signal back to the handler that the real process has set."""
+    global _main_interrupt
+    if _real_getsignal(signal.SIGINT) is _relay:
+        try:
+            _real_signal(signal.SIGINT, _main_interrupt)
+        except ValueError:
+            return  # some other thread; without processes it does no harm
+    _main_interrupt = None
+
+
+def _set_main_interrupt(handler: Any) -> Any:
+    global _main_interrupt
+    if handler == signal.SIG_DFL or not (callable(handler) or handler == signal.SIG_IGN):
+        before = _real_signal(signal.SIGINT, handler)  # the end for all; or it says what is wrong
+    else:
+        before = _real_signal(signal.SIGINT, _relay)
+    before = _main_interrupt if before is _relay else before
+    _main_interrupt = handler
+    return before
+
+
+def _handler_of_main(signum: int) -> Any:
+    handler = _real_getsignal(signum)
+    return _main_interrupt if handler is _relay else handler
+
+
+def _set_handler_of_main(signum: int, handler: Any) -> Any:
+    set_ = _set_main_interrupt if signum == signal.SIGINT else None
+    before = set_(handler) if set_ else _real_signal(signum, handler)
+    for actor in live():  # they have inherited what it was
+        if signum not in actor.handlers:
+            actor.handlers = {**actor.handlers, signum: before or signal.SIG_DFL}
+    return before
+
+
 def install(patches: PatchSet) -> None:
     """Replace the functions of `os` and `signal`."""
+    relay()
+    patches.call_on_undo(stop_relaying)
+    patches.attribute(_thread, "interrupt_main", _interrupt_main_function())
     for owner, functions in (
         (os, _kill_functions()),
         (signal, _handler_functions() + _timer_functions() + _self_functions()),
@@ -97,6 +176,28 @@ def install(patches: PatchSet) -> None:
         for function in functions:
             if hasattr(owner, function.__name__):
                 patches.attribute(owner, function.__name__, function)
+
+
+def _note_direct(signum: int, alone: bool) -> None:
+    global _directed
+    if signum == signal.SIGINT and alone:
+        _directed = True
+
+
+def _interrupt_main_function() -> Any:
+    real_interrupt_main = _thread.interrupt_main
+
+    def interrupt_main(signum: int = signal.SIGINT, /) -> None:
+        """Simulate the arrival of a signal in the main thread of this process, simulated or not."""
+        actor: Any = _core.current()
+        if actor is None:
+            _note_direct(signum, True)
+            real_interrupt_main(signum)
+        else:
+            _check(signum)
+            deliver(actor, signum)
+
+    return interrupt_main
 
 
 def _check(signum: int) -> None:
@@ -121,6 +222,7 @@ def _kill_functions() -> list[Any]:
         elif pid <= -FIRST_PID:
             killpg(-pid, sig)
         else:
+            _note_direct(sig, pid == MAIN.pid)
             real_kill(pid, sig)
 
     def killpg(pgid: int, sig: int) -> None:
@@ -142,12 +244,10 @@ def _kill_functions() -> list[Any]:
 
 
 def _handler_functions() -> list[Any]:
-    real_signal = signal.signal
-
     def set_handler(signalnum: int, handler: Any) -> Any:
-        actor = _core.current()
+        actor: Any = _core.current()
         if actor is None:
-            return real_signal(signalnum, handler)
+            return _set_handler_of_main(signalnum, handler)
         if get_ident() != actor.thread_ident:
             raise ValueError("signal only works in main thread of the main interpreter")
         if signalnum not in signal.valid_signals():
@@ -159,13 +259,13 @@ def _handler_functions() -> list[Any]:
                 "signal handler must be signal.SIG_IGN, signal.SIG_DFL, or a callable object"
             )
         before = getsignal(signalnum)
-        actor.handlers[signalnum] = handler
+        actor.handlers = {**actor.handlers, signalnum: handler}
         return before
 
     def getsignal(signalnum: int) -> Any:
         actor = _core.current()
         if actor is None or signalnum not in actor.handlers:
-            return _real_getsignal(signalnum)
+            return _handler_of_main(signalnum)
         handler = actor.handlers[signalnum]
         return signal.Handlers(handler) if isinstance(handler, int) else handler
 
@@ -179,6 +279,7 @@ def _self_functions() -> list[Any]:
     def raise_signal(signum: int) -> None:
         actor = _core.current()
         if actor is None:
+            _note_direct(signum, True)
             real_raise_signal(signum)
         else:
             _check(signum)
@@ -191,8 +292,6 @@ class _Alarm:
     """One actor's ITIMER_REAL: a thread that sleeps until the time has come, or it is replaced."""
 
     def __init__(self, actor: Actor, seconds: float, interval: float) -> None:
-        import time
-
         self.actor = actor
         self.interval = interval
         self.due = time.monotonic() + seconds
@@ -202,8 +301,6 @@ class _Alarm:
         _start_in_main(self._run)
 
     def remaining(self) -> float:
-        import time
-
         return max(self.due - time.monotonic(), 1e-6)
 
     def cancel(self) -> None:

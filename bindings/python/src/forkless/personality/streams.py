@@ -22,7 +22,7 @@ from forkless import _core
 from forkless.actors import MAIN, Actor
 from forkless.patches import PatchSet
 
-__all__ = ["close", "flush", "install"]
+__all__ = ["close", "flush", "install", "translate"]
 
 _NAMES = ("stdin", "stdout", "stderr")
 
@@ -170,7 +170,7 @@ def install(patches: PatchSet) -> None:
     patches.module_class(sys, {name: _property(name) for name in _NAMES})
     for name in MAIN.streams:
         vars(sys)[name] = _Proxy(name)
-    for name in ("read", "write", "readv", "writev", "dup", "fstat", "ttyname", "fsync"):
+    for name in ("dup", "fstat", "ttyname", "fsync"):  # those that may wait: see waits
         if hasattr(os, name):
             patches.attribute(os, name, _translating(getattr(os, name)))
     patches.attribute(os, "isatty", _isatty_function(os.isatty))
@@ -183,8 +183,8 @@ def _restore() -> None:
     vars(sys).update(MAIN.streams)
 
 
-def _translate(fd: Any) -> Any:
-    """The real descriptor behind `fd` in this actor."""
+def translate(fd: Any) -> Any:
+    """The real descriptor behind `fd` in this actor. OSError if it has closed that."""
     if fd.__class__ is int and 0 <= fd <= 2:
         actor: Any = _core.current()
         if actor is not None and fd in actor.descriptors:
@@ -196,7 +196,7 @@ def _translate(fd: Any) -> Any:
 
 def _translating(original: Any) -> Any:
     def function(fd: Any, *args: Any) -> Any:
-        return original(_translate(fd), *args)
+        return original(translate(fd), *args)
 
     function.__name__ = original.__name__
     function.__doc__ = original.__doc__
@@ -207,7 +207,7 @@ def _isatty_function(original: Any) -> Any:
     def isatty(fd: int, /) -> bool:
         """Return True if the fd is connected to a terminal."""
         try:
-            return original(_translate(fd))
+            return original(translate(fd))
         except OSError:  # closed: no error for this function
             return False
 
@@ -222,7 +222,7 @@ def _redirecting_functions() -> list[Any]:
         if actor is None or not 0 <= fd <= 2:
             real_close(fd)
             return
-        _translate(fd)  # EBADF when it is closed already
+        translate(fd)  # EBADF when it is closed already
         behind = actor.descriptors.get(fd)
         actor.descriptors[fd] = None
         if behind is not None:
@@ -231,11 +231,11 @@ def _redirecting_functions() -> list[Any]:
     def dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
         actor: Any = _core.current()
         if actor is None or not 0 <= fd2 <= 2:
-            return real_dup2(_translate(fd), fd2, inheritable)
+            return real_dup2(translate(fd), fd2, inheritable)
         if fd == fd2:
-            _translate(fd)
+            translate(fd)
             return fd2
-        behind = real_dup(_translate(fd))
+        behind = real_dup(translate(fd))
         before = actor.descriptors.get(fd2)
         actor.descriptors[fd2] = behind
         if before is not None:
@@ -255,8 +255,7 @@ def _reopen(actor: Actor, fd: int, behind: int) -> None:
     inherited = MAIN.streams.get(name)
     encoding = getattr(inherited, "encoding", None) or "utf-8"
     errors = getattr(inherited, "errors", None) or "strict"
-    raw = io.FileIO(behind, "r" if fd == 0 else "w", closefd=False)
-    buffered: Any = io.BufferedReader(raw) if fd == 0 else io.BufferedWriter(raw)
+    buffered: Any = io.open(behind, "rb" if fd == 0 else "wb", closefd=False)  # noqa: UP020
     if isinstance(current, _Redirected) and not current.closed:
         current.flush()
     actor.streams[name] = _Redirected(buffered, encoding, errors, line_buffering=fd != 0)

@@ -19,7 +19,7 @@ from forkless import _core
 from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
 
-__all__ = ["MainThread", "enter", "install", "join_helpers", "leave", "start_for"]
+__all__ = ["MainThread", "install", "join_helpers", "leave", "main_thread_of", "start_for"]
 
 
 class MainThread(threading.Thread):
@@ -29,8 +29,8 @@ class MainThread(threading.Thread):
         super().__init__(name="MainThread", daemon=False)
         self._actor = actor
         self._started.set()  # type: ignore[attr-defined]
-        self._ident = _thread.get_ident()
-        self._native_id = threading.get_native_id()
+        self._ident = actor.thread_ident
+        self._native_id = actor.native_id
 
     def is_alive(self) -> bool:
         return self._actor.thread_ident != 0
@@ -41,18 +41,31 @@ class MainThread(threading.Thread):
         self._actor.join(timeout, thread=True)
 
 
-def enter(actor: Actor) -> None:
-    """Make the calling thread the main thread of `actor`."""
-    thread = MainThread(actor)
-    actor.main_thread = thread
-    with threading._active_limbo_lock:  # type: ignore[attr-defined]
-        threading._active[thread._ident] = thread  # type: ignore[attr-defined]
+class _Active(dict[int, Any]):
+    """The threads that `threading` knows, by ident. The main threads of actors are made for those who
+    ask: most actors never do, and an object for each would be the greater part of what a start costs."""
+
+    def __missing__(self, ident: int) -> Any:
+        actor: Any = _core.current()
+        if actor is None or ident != actor.thread_ident:
+            raise KeyError(ident)
+        return main_thread_of(actor)
+
+
+def main_thread_of(actor: Any) -> threading.Thread | None:
+    """The object for the main thread of an actor; None before and after its life."""
+    ident = actor.thread_ident
+    if actor.main_thread is None and ident:
+        # Several threads of the actor may ask at once: all get the same.
+        actor.main_thread = threading._active.setdefault(ident, MainThread(actor))  # type: ignore[attr-defined]
+    thread: threading.Thread | None = actor.main_thread
+    return thread
 
 
 def leave(actor: Actor) -> None:
     """Forget the main thread of an actor that ends."""
-    actor.main_thread = None
-    with threading._active_limbo_lock:  # type: ignore[attr-defined]
+    if actor.main_thread is not None:
+        actor.main_thread = None
         threading._active.pop(_thread.get_ident(), None)  # type: ignore[attr-defined]
 
 
@@ -68,10 +81,15 @@ def join_helpers(actor: Actor) -> None:
 
 
 def _run_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
-    actor.run(_call_helper, actor, function, args, kwargs)
+    thread = getattr(function, "__self__", None)
+    try:
+        actor.run(_call_helper, actor, function, args, kwargs)
+    finally:
+        if isinstance(thread, threading.Thread):
+            thread._forkless_ended.release()  # type: ignore[attr-defined]
 
 
-_real_start_new_thread = _thread.start_new_thread
+_real_start_new_thread: Any = _thread.start_new_thread
 
 
 def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
@@ -112,6 +130,13 @@ def _prepare(actor: Actor, thread: Any) -> None:
         if not isinstance(sys.exc_info()[1], _core.ProcessExit):
             report(thread)
 
+    def set_tstate_lock() -> None:
+        type(thread)._set_tstate_lock(thread)
+        with threading._shutdown_locks_lock:  # type: ignore[attr-defined]
+            threading._shutdown_locks.discard(thread._tstate_lock)  # type: ignore[attr-defined]
+
+    if hasattr(threading, "_shutdown_locks"):  # until 3.12; see start_new_thread for later ones
+        thread._set_tstate_lock = set_tstate_lock
     thread.run = interruptible_run
     thread._invoke_excepthook = invoke_excepthook
 
@@ -138,7 +163,12 @@ def _inheriting(original: Any) -> Any:
             raise TypeError("first arg must be callable")
         if not isinstance(args, tuple):
             raise TypeError("2nd arg must be a tuple")
+        thread = getattr(function, "__self__", None)
+        if isinstance(thread, threading.Thread):
+            thread._forkless_ended = _core.SemLock(1, 0, 1)  # type: ignore[attr-defined]
         if original is _real_start_joinable_thread:
+            # The actor waits for it, the interpreter does not: the actor may have been killed.
+            options["daemon"] = True
             return original(lambda: _run_helper(actor, function, (), {}), **options)
         return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
 
@@ -161,17 +191,32 @@ def install(patches: PatchSet) -> None:
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
     _keep_process_exits(patches)
     _watch_stack_size(patches)
+    _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
-    patches.attribute(time, "sleep", _sleep_function(time.sleep))
+    patches.attribute(time, "sleep", _core.sleep)  # a built-in function, as the original
     for function in _atexit_functions():
         patches.attribute(atexit, function.__name__, function)
+
+
+def _serve_active(patches: PatchSet, module: Any) -> None:
+    original = module._active
+    with module._active_limbo_lock:
+        module._active = _Active(original)
+
+    def restore() -> None:
+        with module._active_limbo_lock:
+            original.clear()
+            original.update(module._active)
+            module._active = original
+
+    patches.call_on_undo(restore)
 
 
 def _main_thread_function(original: Any) -> Any:
     def main_thread() -> threading.Thread:
         """The main thread of this process, simulated or not."""
         actor = _core.current()
-        return (actor and actor.main_thread) or original()
+        return (actor and main_thread_of(actor)) or original()
 
     return main_thread
 
@@ -219,17 +264,6 @@ def _keep_process_exits(patches: PatchSet) -> None:
     patches.call_on_undo(lambda: vars(sys).update(unraisablehook=hooks["hook"]))
     patches.module_class(sys, {"unraisablehook": property(get_hook, set_hook)})
     vars(sys)["unraisablehook"] = functools.partial(_core.unraisable_hook, hooks)
-
-
-def _sleep_function(original: Any) -> Any:
-    def sleep(seconds: float, /) -> None:
-        """Delay execution; ends early, with an exception, when the simulated process is ended."""
-        if _core.current() is None:
-            original(seconds)
-        else:
-            _core.sleep(seconds)
-
-    return sleep
 
 
 def _atexit_functions() -> list[Any]:

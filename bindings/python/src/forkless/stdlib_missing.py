@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the standard library's multiprocessing does on a platform without processes.
+
+Together with stdlib.py the only module that reaches into its private parts. Checked on CPython 3.11 to
+3.14. What is used:
+
+- ``multiprocessing.context``: ``_default_context`` with its ``_default_context`` and ``_actual_context``, the ``_Popen`` of ``ForkProcess``,
+  ``SpawnProcess`` and ``ForkServerProcess``, and what stdlib.register() has put there;
+- ``multiprocessing.resource_tracker``: ``_resource_tracker``, ``ResourceTracker.ensure_running``,
+  ``getfd`` and ``_send``, ``_CLEANUP_FUNCS``;
+- ``multiprocessing.heap.Arena._dir_candidates``.
+
+None of it is taken back: without it these parts cannot work at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from multiprocessing import context, resource_tracker, util
+from typing import Any, NoReturn
+
+from forkless import missing
+
+__all__ = ["adapt"]
+
+_STANDARD = ("ForkProcess", "SpawnProcess", "ForkServerProcess")
+_LAST = -(1 << 30)  # after all finalizers of other people
+
+
+class LocalTracker(resource_tracker.ResourceTracker):
+    """The resource tracker where no process can be started for it, or where the resources are this
+    process's own: it keeps the names here, and cleans up when the process ends."""
+
+    def _keeps(self, rtype: str) -> bool:
+        return not missing.has_processes() or rtype == "shared_memory"
+
+    def ensure_running(self) -> None:
+        if missing.has_processes():
+            super().ensure_running()
+
+    def getfd(self) -> int | None:
+        if not missing.has_processes():
+            raise _unsupported("there is no process that tracks resources")
+        return super().getfd()
+
+    def _send(self, cmd: str, name: str, rtype: str) -> None:
+        if not self._keeps(rtype):
+            super()._send(cmd, name, rtype)  # type: ignore[misc]
+        elif cmd == "REGISTER":
+            _left(rtype).add(name)
+        elif cmd == "UNREGISTER":
+            _left(rtype).discard(name)
+
+
+_resources: dict[str, set[str]] = {}  # resource type -> names that were not unregistered
+
+
+def _left(rtype: str) -> set[str]:
+    if rtype not in resource_tracker._CLEANUP_FUNCS:  # type: ignore[attr-defined]
+        raise ValueError(f"unknown resource type {rtype!r}")
+    return _resources.setdefault(rtype, set())
+
+
+def _clean() -> None:
+    """Warn of what was left and remove it, as the process that tracks resources does."""
+    for rtype, names in _resources.items():
+        if names and rtype != "dummy":
+            listed = f": {names}" if sys.version_info >= (3, 13) else ""
+            warnings.warn(
+                f"resource_tracker: There appear to be {len(names)} leaked {rtype} objects to "
+                f"clean up at shutdown{listed}",
+                stacklevel=1,
+            )
+        while names:
+            name = names.pop()
+            try:
+                resource_tracker._CLEANUP_FUNCS[rtype](name)  # type: ignore[attr-defined]
+            except Exception as error:
+                warnings.warn(f"resource_tracker: {name!r}: {error}", stacklevel=1)
+
+
+def _unsupported(what: str) -> OSError:
+    return OSError(errno.ENOTSUP, f"{sys.platform} does not support processes: {what}")
+
+
+def _refuse(process_obj: Any) -> NoReturn:
+    raise _unsupported(
+        f"the start method {process_obj._start_method!r} cannot start any, 'actor' can; "
+        "forkless.install() makes it start actors"
+    )
+
+
+def adapt(is_installed: Callable[[], bool], serve_default_context: Callable[[], None]) -> None:
+    """Make multiprocessing do without what the platform lacks; nothing where it lacks nothing.
+
+    `is_installed` tells whether the standard start methods run on actors.
+    """
+    if not missing.has_processes():
+        _prefer_actors(is_installed)
+        serve_default_context()
+    if not missing.has_processes() or missing.shared_memory_is_ours():
+        _track_here()
+    if sys.platform == "linux" and not os.access("/dev/shm", os.W_OK | os.X_OK):
+        from multiprocessing import heap
+
+        heap.Arena._dir_candidates = []  # type: ignore[attr-defined]
+
+
+def _prefer_actors(is_installed: Callable[[], bool]) -> None:
+    known: Any = context._forkless_start_methods  # type: ignore[attr-defined]
+
+    def start_methods(default_context: Any) -> list[str]:
+        others = known(default_context) if is_installed() else []
+        return ["actor", *(name for name in others if name != "actor")]
+
+    context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
+    default: Any = context._default_context
+    actor = context._concrete_contexts["actor"]  # type: ignore[attr-defined]
+    if default._actual_context is not None and default._actual_context is default._default_context:
+        default._actual_context = actor  # somebody has asked for it, nobody has chosen it
+    default._default_context = actor
+    for name in _STANDARD:
+        if hasattr(context, name):
+            getattr(context, name)._Popen = staticmethod(_refuse)
+
+
+def _track_here() -> None:
+    tracker: Any = resource_tracker._resource_tracker
+    tracker.__class__ = LocalTracker
+    # Bound to the class that it was when the module was imported.
+    resource_tracker.ensure_running = tracker.ensure_running
+    resource_tracker.getfd = tracker.getfd
+    util.Finalize(None, _clean, exitpriority=_LAST)
