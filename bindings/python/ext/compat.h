@@ -39,6 +39,7 @@ static inline PyThreadState *core_attached(void)
 
 #if PY_VERSION_HEX < 0x030D0000
 
+#define Py_IsFinalizing _Py_IsFinalizing
 #define Py_BEGIN_CRITICAL_SECTION(object) {
 #define Py_END_CRITICAL_SECTION() }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Objects that come back. A message that carries an object by reference may be destroyed by any
-// thread: one without a Python state, or one that runs another interpreter, must not touch the
-// object's reference count. It leaves the object here, and the next thread of the object's own
-// interpreter that sends or receives drops it.
-//
-// Such objects are plain data (see convert.c): nobody notices when they go. What waits here is no
-// more than what was sent since a thread of the interpreter last sent something.
+// thread. One of the object's own interpreter attaches to it, if it is not attached just now, and
+// drops the object. Any other must not touch the reference count, nor wait for an interpreter that
+// may be ending: it leaves the object here, and the next thread of the object's interpreter that
+// sends or receives drops it. What waits here is no more than what was sent since then.
 
 #include "state.h"
 
@@ -64,12 +62,29 @@ void core_returns_close(core_returns *returns)
     drop_all(atomic_exchange_explicit(&returns->top, CLOSED, memory_order_acquire));
 }
 
+// Whether this is a thread of the interpreter that waits for something meanwhile. At the end of all
+// it must not attach any more: it would be ended in the middle of what it does.
+static bool is_detached_from(PyInterpreterState *interp)
+{
+    if (!Py_IsInitialized() || Py_IsFinalizing()) {
+        return false;
+    }
+    PyThreadState *own = PyGILState_GetThisThreadState();
+    return own != NULL && PyThreadState_GetInterpreter(own) == interp;
+}
+
 void core_returns_put(void *object, void *ctx)
 {
     core_returns *returns = ctx;
     PyThreadState *thread = core_attached();
     if (thread != NULL && PyThreadState_GetInterpreter(thread) == returns->interp) {
         Py_DECREF((PyObject *)object);
+        return;
+    }
+    if (thread == NULL && is_detached_from(returns->interp)) {
+        PyGILState_STATE attached = PyGILState_Ensure();
+        Py_DECREF((PyObject *)object);
+        PyGILState_Release(attached);
         return;
     }
     returned *node = malloc(sizeof *node);
