@@ -5,8 +5,9 @@
 //
 // The end of a thread, in this order: exit record out, on_thread_end hook, leftovers of the mailbox
 // dropped, `ended` set, record of the thread given up, own reference dropped, and last the
-// runtime's count of threads lowered under its lock. Nothing of the runtime is touched after that
-// lock is given back, so a shutdown that sees the count at 0 may free everything.
+// runtime's count of threads lowered: by a compare-and-swap while others are left, else under the
+// runtime's lock. Nothing of the runtime is touched after that, so a shutdown that sees the count
+// at 0, under the lock, may free everything.
 
 #include "actor.h"
 
@@ -18,6 +19,45 @@
 #include <string.h>
 
 // Making and freeing.
+
+const fkli_block_kind fkli_actor_blocks = {
+    .room = sizeof(fkli_pooled),
+    .slack = 0,
+    .pile = 16,
+    .most = FKLI_KEPT_BLOCKS(16384),
+};
+
+_Static_assert(sizeof(fkli_threaded) > sizeof(fkli_pooled), "the size tells the blocks");
+
+// The calling thread's, if it is a worker of this runtime; else NULL.
+static fkli_magazine *bodies_of(const fkl_runtime *runtime)
+{
+    fkli_thread *thread = fkli_thread_peek();
+    return thread && thread->bodies.depot == &runtime->bodies ? &thread->bodies : NULL;
+}
+
+// `size` bytes, zeroed, or NULL.
+static fkl_actor *make_body(fkl_runtime *runtime, size_t size)
+{
+    if (size != fkli_actor_blocks.room)
+        return fkli_alloc_zeroed(&runtime->allocator, size);
+    uint8_t offset;
+    fkli_magazine *magazine = bodies_of(runtime);
+    void *block = magazine ? fkli_magazine_take(magazine, &offset)
+                           : fkli_depot_take(&runtime->bodies, &offset);
+    return block ? memset(block, 0, size) : NULL;
+}
+
+static void free_body(fkl_runtime *runtime, fkl_actor *actor)
+{
+    fkli_magazine *magazine = bodies_of(runtime);
+    if (actor->size != fkli_actor_blocks.room)
+        fkli_free(&runtime->allocator, actor, actor->size);
+    else if (magazine)
+        fkli_magazine_put(magazine, actor, 0);
+    else
+        fkli_depot_put(&runtime->bodies, actor, 0);
+}
 
 static fkl_err create_bound(fkl_runtime *runtime, const fkl_spawn_options *options,
                             fkli_bound **out)
@@ -40,7 +80,7 @@ fkl_err fkli_actor_create(fkl_runtime *runtime, const fkl_spawn_options *options
     fkl_err err = create_bound(runtime, options, &bound);
     if (err)
         return err;
-    fkl_actor *actor = fkli_alloc_zeroed(&runtime->allocator, size + name_size);
+    fkl_actor *actor = make_body(runtime, size + name_size);
     if (!actor) {
         fkli_bound_destroy(&runtime->allocator, bound);
         return FKL_ENOMEM;
@@ -97,7 +137,7 @@ void fkli_actor_destroy(fkl_actor *actor)
     fkli_scope_fini(&actor->scope);
     if (!actor->pooled)
         fkli_thread_fini(&threaded->thread);
-    fkli_free(&actor->runtime->allocator, actor, actor->size);
+    free_body(actor->runtime, actor);
 }
 
 void fkli_actor_drop(fkl_actor *actor, fkl_msg *chain)
@@ -157,7 +197,7 @@ static fkl_err enlist(fkl_runtime *runtime, fkl_actor *actor, uint32_t refs)
         link_locked(runtime, actor);
         fkli_add_relaxed_u64(&runtime->live, 1);
         fkli_registry_retain(runtime);
-        ++runtime->threads;
+        fkli_add_relaxed_u64(&runtime->threads, 1);
         ++runtime->retired.spawned;
     }
     fkli_lock_give(&runtime->lock);
@@ -182,12 +222,26 @@ fkl_err fkli_actor_enlist(fkl_runtime *runtime, fkl_actor *actor, const fkl_spaw
     return FKL_OK;
 }
 
+// Whether there are others left, so that nobody needs to be woken. The release half pairs with the
+// acquire of the last one, whose lock whoever finds the count at 0 takes after it.
+static bool count_out_among_others(fkl_runtime *runtime)
+{
+    uint64_t threads = fkli_load_relaxed_u64(&runtime->threads);
+    while (threads > 1) {
+        if (fkli_cas_acq_rel_u64(&runtime->threads, &threads, threads - 1))
+            return true;
+    }
+    return false;
+}
+
 void fkli_actor_count_out(fkl_runtime *runtime, bool was_started)
 {
+    if (was_started && count_out_among_others(runtime))
+        return; // the runtime may be gone
     fkli_lock_take(&runtime->lock);
     if (!was_started)
         --runtime->retired.spawned;
-    if (--runtime->threads == 0)
+    if (fkli_sub_acq_rel_u64(&runtime->threads, 1) == 1)
         fkli_waitlist_wake_all_locked(&runtime->idle); // the runtime may be gone after the lock
     fkli_lock_give(&runtime->lock);
 }

@@ -99,6 +99,9 @@ typedef struct fkli_pooled {
     bool finished;
 } fkli_pooled;
 
+// The blocks that pooled actors without a name are made of.
+extern const fkli_block_kind fkli_actor_blocks;
+
 // What only the runtime itself asks of a spawn.
 typedef struct fkli_spawn_extra {
     fkli_ward *ward; // the actor's reference to it passes to the spawn, also if that fails

@@ -85,7 +85,7 @@ static fkl_err post_copy(const delayed *item)
 {
     const fkl_msg *source = item->msg;
     fkl_msg *copy;
-    fkl_err err = fkl_msg_create_copy(item->runtime, (fkl_codec)source->codec, source->data,
+    fkl_err err = fkl_msg_create_copy(item->runtime, (fkl_codec)source->codec, fkl_msg_peek(source),
                                       source->len, &copy);
     if (err)
         return err;

@@ -89,6 +89,9 @@ static void close_locked(fkl_actor *actor, fkli_ending *ending)
     fkli_sub_release_u64(&actor->runtime->live, 1);
     actor->exited_at = fkli_clock_now();
     fkli_event_set(&actor->exited);
+    // Nothing is added to these any more, since who would looks at `exited` under this lock.
+    ending->has_bonds =
+        actor->asks || actor->links || actor->watchers || actor->refs || actor->groups;
     ending->sentinel = actor->sentinel_write;
     actor->sentinel_write = -1;
 }
@@ -114,11 +117,13 @@ static void announce(fkli_ending *ending, fkli_endings *endings)
     fkli_mailbox_dismiss(&actor->mailbox); // senders that wait for a place
     fkli_fd_close(ending->sentinel);
     fkli_name_free(actor, ending->name);
-    fkli_asks_settle(actor);
-    fkli_links_settle(actor, endings);
-    fkli_monitors_settle(actor);
-    forget_refs(actor);
-    fkli_groups_leave(actor);
+    if (ending->has_bonds) {
+        fkli_asks_settle(actor);
+        fkli_links_settle(actor, endings);
+        fkli_monitors_settle(actor);
+        forget_refs(actor);
+        fkli_groups_leave(actor);
+    }
     fkl_msg *unwanted = fkli_ward_keep(actor, ending->left, false);
     fkli_ward_tell(actor, FKLI_WARD_EXITED);
     fkli_actor_drop(actor, unwanted);

@@ -18,6 +18,7 @@ struct fkli_ending {
     fkli_blob *unused; // an error that the record does not have
     int sentinel;      // to be closed, or -1
     bool stop;         // its code is to be stopped as well
+    bool has_bonds;    // there are asks, links, monitors or groups to be settled
 };
 
 // Exits that follow from each other, in the order in which they are told of.

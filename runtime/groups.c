@@ -282,9 +282,9 @@ static fkl_err find_receivers(fkl_runtime *runtime, const char *text, const fkl_
 // One that shares the payload of `published`.
 static fkl_err make_message(fkl_runtime *runtime, shared *published, fkl_msg **out)
 {
-    const fkl_msg *msg = published->msg;
-    fkl_err err = fkl_msg_wrap(runtime, (fkl_codec)msg->codec, msg->data, msg->len, release_payload,
-                               published, out);
+    fkl_msg *msg = published->msg;
+    fkl_err err = fkl_msg_wrap(runtime, (fkl_codec)msg->codec, fkli_msg_content(msg), msg->len,
+                               release_payload, published, out);
     if (err)
         return err;
     fkli_add_relaxed_u32(&published->refs, 1); // ours keeps it alive

@@ -179,6 +179,7 @@ static void begin_worker(void *ctx)
 {
     fkl_runtime *runtime = ctx;
     fkli_magazine_open(&fkli_thread_current()->magazine, &runtime->depot);
+    fkli_magazine_open(&fkli_thread_current()->bodies, &runtime->bodies);
     if (runtime->config.on_thread_start)
         runtime->config.on_thread_start(FKL_NOBODY, runtime->config.hook_ctx);
 }

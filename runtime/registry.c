@@ -60,6 +60,7 @@ void fkli_registry_release(fkl_runtime *runtime)
         return;
     fkl_allocator allocator = runtime->allocator;
     fkli_scheduler_destroy(runtime->pool);
+    fkli_depot_fini(&runtime->bodies);
     fkli_depot_fini(&runtime->depot);
     for (unsigned chunk = 0; chunk < FKLI_CHUNKS; ++chunk)
         fkli_free(&allocator, fkli_load_relaxed_ptr(&runtime->chunks[chunk]), chunk_bytes(chunk));

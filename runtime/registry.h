@@ -31,8 +31,11 @@ typedef struct fkli_slot {
 } fkli_slot;
 
 struct fkl_runtime {
-    fkl_allocator allocator; // first: see fkli_allocator_of()
-    fkli_depot depot;        // of its messages' memory
+    // As in fkli_store:
+    fkl_allocator allocator;
+    char apart[FKLI_CACHE_LINE];
+    fkli_depot depot; // of its messages' memory
+    char apart_1[FKLI_CACHE_LINE];
     // Constant:
     fkl_runtime_config config; // with its defaults filled in
     fkli_log_sink log;
@@ -40,28 +43,36 @@ struct fkl_runtime {
     fkli_dead_letters dead_letters;
     fkli_tracer tracer;
     struct fkli_delayed *delayed; // delayed.h
+    fkli_scheduler *pool; // of pooled actors; freed last, for who wakes one may still be in it
+    fkli_atomic_ptr chunks[FKLI_CHUNKS]; // of slots; atomic
+    // What many threads write lies apart from that, and by what is written together:
+    char apart_2[FKLI_CACHE_LINE];
     // Their entries: names.c, groups.c.
     fkli_nametable names;
     fkli_nametable groups;
-    fkli_scheduler *pool; // of pooled actors; freed last, for who wakes one may still be in it
-    // Atomic:
-    fkli_atomic_u64 refs;    // the user's and one for each actor
-    fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start
+    fkli_lock circles;       // see circle.c; taken before the locks of actors
     fkli_atomic_u64 kept;    // messages that wait for the next incarnation of their receiver
     fkli_atomic_u64 unknown; // messages to ids that name no actor any more
     fkli_atomic_u64 late;    // answers for which nobody waited any more
-    fkli_atomic_ptr chunks[FKLI_CHUNKS];
-    fkli_lock circles; // see circle.c; taken before the locks of actors
+    fkli_depot bodies;       // of its pooled actors' memory
+    char apart_3[FKLI_CACHE_LINE];
+    fkli_atomic_u64 refs;    // the user's and one for each actor
+    fkli_atomic_u64 threads; // not ended; raised, and brought to 0, under the lock
+    fkli_atomic_u64 live;    // actors whose exit is not published, or that are about to start
+    char apart_4[FKLI_CACHE_LINE];
     // Guarded by lock:
     fkli_lock lock;
     bool stopping;
     uint32_t slots; // in the chunks so far
     uint32_t first_free;
-    uint64_t threads; // not ended
-    fkl_actor *actors;
+    fkl_actor *actors;    // the latest first
     fkli_waitlist idle;   // who waits for `threads` to fall to 0
     fkl_counters retired; // of actors that are gone
 };
+
+_Static_assert(offsetof(fkl_runtime, allocator) == offsetof(fkli_store, allocator) &&
+                   offsetof(fkl_runtime, depot) == offsetof(fkli_store, messages),
+               "a runtime begins with a store");
 
 void fkli_registry_init(fkl_runtime *runtime);
 void fkli_registry_retain(fkl_runtime *runtime);

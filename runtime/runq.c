@@ -77,14 +77,17 @@ bool fkli_ring_is_empty(const fkli_ring *ring)
     return head == fkli_load_seq_cst_u64(&ring->tail);
 }
 
-// Line.
+// Line. A put counts first, then pushes: so the count is never below what is there, and who finds
+// it above 0 but nothing there is a moment too early. Only who holds the lock takes the stack, and
+// takes it whole, so its top cannot have been taken and pushed again behind a putter's back in a
+// way that matters.
 
 void fkli_line_init(fkli_line *line)
 {
+    fkli_store_relaxed_ptr(&line->pushed, NULL);
     fkli_store_relaxed_u64(&line->len, 0);
     fkli_lock_init(&line->lock);
     line->first = NULL;
-    line->last = NULL;
 }
 
 void fkli_line_fini(fkli_line *line)
@@ -92,42 +95,54 @@ void fkli_line_fini(fkli_line *line)
     fkli_lock_fini(&line->lock);
 }
 
-static void append_locked(fkli_line *line, fkli_task *task)
-{
-    task->next = NULL;
-    if (line->first)
-        line->last->next = task;
-    else
-        line->first = task;
-    line->last = task;
-}
-
 static uint64_t len_of(const fkli_line *line)
 {
-    return fkli_load_relaxed_u64(&line->len); // under the lock, or a guess
+    return fkli_load_relaxed_u64(&line->len); // a guess
+}
+
+// A chain from the newest to the oldest. The release pairs with the acquire in turn_round_locked().
+static void push(fkli_line *line, fkli_task *newest, fkli_task *oldest, uint64_t count)
+{
+    fkli_add_seq_cst_u64(&line->len, count);
+    void *top = fkli_load_relaxed_ptr(&line->pushed);
+    do {
+        oldest->next = top;
+    } while (!fkli_cas_release_ptr(&line->pushed, &top, newest));
 }
 
 void fkli_line_put(fkli_line *line, fkli_task *task)
 {
-    fkli_lock_take(&line->lock);
-    append_locked(line, task);
-    fkli_store_seq_cst_u64(&line->len, len_of(line) + 1);
-    fkli_lock_give(&line->lock);
+    push(line, task, task, 1);
 }
 
 void fkli_line_put_half(fkli_line *line, fkli_ring *ring, fkli_task *task)
 {
-    uint64_t count = 0;
-    fkli_lock_take(&line->lock);
-    for (fkli_task *older; count < FKLI_RING_SIZE / 2; ++count) {
+    uint64_t count = 1;
+    fkli_task *oldest = NULL;
+    fkli_task *newest = NULL;
+    for (fkli_task *older; count <= FKLI_RING_SIZE / 2; ++count) {
         older = fkli_ring_take(ring);
         if (!older)
             break;
-        append_locked(line, older);
+        older->next = newest;
+        newest = older;
+        oldest = oldest ? oldest : older;
     }
-    append_locked(line, task);
-    fkli_store_seq_cst_u64(&line->len, len_of(line) + count + 1);
-    fkli_lock_give(&line->lock);
+    task->next = newest;
+    push(line, task, oldest ? oldest : task, count);
+}
+
+// What was pushed, oldest first.
+static fkli_task *turn_round_locked(fkli_line *line)
+{
+    fkli_task *oldest = NULL;
+    for (fkli_task *task = fkli_exchange_acquire_ptr(&line->pushed, NULL), *next; task;
+         task = next) {
+        next = task->next;
+        task->next = oldest;
+        oldest = task;
+    }
+    return oldest;
 }
 
 fkli_task *fkli_line_take(fkli_line *line, fkli_ring *into, uint64_t more)
@@ -135,6 +150,8 @@ fkli_task *fkli_line_take(fkli_line *line, fkli_ring *into, uint64_t more)
     if (len_of(line) == 0)
         return NULL;
     fkli_lock_take(&line->lock);
+    if (!line->first)
+        line->first = turn_round_locked(line);
     fkli_task *oldest = line->first;
     if (oldest) {
         uint64_t taken = 1;
@@ -145,7 +162,7 @@ fkli_task *fkli_line_take(fkli_line *line, fkli_ring *into, uint64_t more)
                 break;
             line->first = next;
         }
-        fkli_store_seq_cst_u64(&line->len, len_of(line) - taken);
+        fkli_add_seq_cst_u64(&line->len, 0 - taken);
     }
     fkli_lock_give(&line->lock);
     return oldest;

@@ -40,10 +40,11 @@ bool fkli_ring_is_empty(const fkli_ring *ring);
 // Line: any thread puts and takes, in order.
 
 typedef struct fkli_line {
-    fkli_atomic_u64 len; // written under the lock
-    fkli_lock lock;
-    fkli_task *first;
-    fkli_task *last;
+    fkli_atomic_ptr pushed; // newest first
+    fkli_atomic_u64 len;
+    char apart[FKLI_CACHE_LINE];
+    fkli_lock lock;   // of who takes
+    fkli_task *first; // guarded by lock: those that came before the pushed ones, oldest first
 } fkli_line;
 
 void fkli_line_init(fkli_line *line);

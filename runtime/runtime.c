@@ -69,7 +69,8 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     runtime->dead_letters = (fkli_dead_letters){
         .handler = filled.on_dead_letter, .ctx = filled.dead_letter_ctx, .log = &runtime->log};
     fkli_tracer_init(&runtime->tracer, &runtime->allocator);
-    fkli_depot_init(&runtime->depot, &runtime->allocator);
+    fkli_depot_init(&runtime->depot, &runtime->allocator, &fkli_message_blocks);
+    fkli_depot_init(&runtime->bodies, &runtime->allocator, &fkli_actor_blocks);
     fkli_registry_init(runtime);
     *out = runtime;
     return FKL_OK;
@@ -92,7 +93,7 @@ static void stop_all(fkl_runtime *runtime)
 static bool idle_or_queue(fkl_runtime *runtime, fkli_waiter *waiter)
 {
     fkli_lock_take(&runtime->lock);
-    bool idle = runtime->threads == 0;
+    bool idle = fkli_load_acquire_u64(&runtime->threads) == 0;
     if (!idle)
         fkli_waitlist_append_locked(&runtime->idle, waiter);
     fkli_lock_give(&runtime->lock);
@@ -153,7 +154,7 @@ fkl_err fkl_runtime_destroy(fkl_runtime *runtime)
     if (!runtime)
         return FKL_OK;
     fkli_lock_take(&runtime->lock);
-    bool idle = runtime->threads == 0;
+    bool idle = fkli_load_acquire_u64(&runtime->threads) == 0;
     if (idle)
         runtime->stopping = true;
     fkli_lock_give(&runtime->lock);

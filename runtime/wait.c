@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-static FKLI_THREAD_LOCAL fkli_thread *current;
+FKLI_THREAD_LOCAL fkli_thread *fkli_current_thread;
 static FKLI_THREAD_LOCAL fkli_thread foreign_record;
 static fkli_atomic_u64 last_serial;
 
@@ -55,37 +55,33 @@ static void end_foreign_thread(void *arg)
     fkli_thread *thread = arg;
     fkli_thread_move(thread, NULL, NULL);
     see_pins_off(thread);
-    current = NULL;
+    fkli_current_thread = NULL;
     fkli_thread_fini(thread);
 }
 
 fkli_thread *fkli_thread_current(void)
 {
-    if (!current) {
+    if (!fkli_current_thread) {
         fkli_thread_init(&foreign_record, NULL, NULL);
         foreign_record.pins_outlive = !fkli_thread_at_exit(end_foreign_thread, &foreign_record);
-        current = &foreign_record;
+        fkli_current_thread = &foreign_record;
     }
-    return current;
-}
-
-fkli_thread *fkli_thread_peek(void)
-{
-    return current;
+    return fkli_current_thread;
 }
 
 void fkli_thread_adopt(fkli_thread *thread, void (*at_exit)(void *arg), void *arg)
 {
     fkli_thread_at_exit(at_exit, arg);
-    current = thread;
+    fkli_current_thread = thread;
 }
 
 void fkli_thread_disown(fkli_thread *thread)
 {
     fkli_magazine_close(&thread->magazine);
+    fkli_magazine_close(&thread->bodies);
     fkli_thread_at_exit(NULL, NULL);
     see_pins_off(thread);
-    current = NULL;
+    fkli_current_thread = NULL;
 }
 
 // Scopes.

@@ -52,6 +52,7 @@ struct fkli_thread {
     fkli_scope *own_scope;
     bool must_not_wait;         // a worker in a turn
     fkli_magazine magazine;     // of messages' memory; closed where the thread runs no actors
+    fkli_magazine bodies;       // of pooled actors' memory; closed where the thread is no worker
     struct fkli_worker *worker; // the worker of a scheduler that this thread is, or NULL
     bool pins_outlive;          // no hook at the thread's end: every wait sees its pins off
     // Guarded by the lock of the scope whose helper it is:
@@ -62,7 +63,11 @@ struct fkli_thread {
 // The calling thread's record; made at the first call. Never fails.
 fkli_thread *fkli_thread_current(void);
 // The same, but NULL where there is none yet.
-fkli_thread *fkli_thread_peek(void);
+extern FKLI_THREAD_LOCAL fkli_thread *fkli_current_thread;
+static inline fkli_thread *fkli_thread_peek(void)
+{
+    return fkli_current_thread;
+}
 
 // Makes `thread` the record of the calling thread, which was started for a scope of its own.
 // `at_exit(arg)` runs if the thread ends without fkli_thread_disown().

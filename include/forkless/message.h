@@ -60,7 +60,8 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_msg_take_ref(fkl_msg *msg, const void *ctx, v
 // Frees a message; NULL is allowed. Threads: any; it must be in no mailbox or channel.
 FKL_API void fkl_msg_destroy(fkl_msg *msg);
 
-// The payload, NULL for FKL_CODEC_REF; the second for who may only look, such as a match function.
+// The payload, aligned for every object that fits into it, or NULL for FKL_CODEC_REF; the second
+// for who may only look, such as a match function.
 FKL_API void *fkl_msg_data(fkl_msg *msg);
 FKL_API const void *fkl_msg_peek(const fkl_msg *msg);
 FKL_API size_t fkl_msg_len(const fkl_msg *msg);

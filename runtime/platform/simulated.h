@@ -32,6 +32,7 @@ void fkli_sim_yield(void);
 #define FKLI_SCHED_POINT() fkli_sim_point()
 #define FKLI_SPIN_POINT() fkli_sim_yield()
 #define FKLI_SPIN_TURNS(turns) 1
+#define FKLI_KEPT_BLOCKS(most) 0 // so that what was freed is filled with the pattern
 
 fkl_time fkli_sim_clock(void);
 // Like the system call: sleeps while `*word` is `expected`. Returns 0 (woken, also for no reason),

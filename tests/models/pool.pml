@@ -10,7 +10,8 @@
 //   runtime/scheduler.c  fkli_task_submit, fkli_task_ready for a task that is idle.
 //   runtime/runq.c       as operations: what a thief has taken is nowhere to be seen until it puts
 //                        the rest into its own ring; what a worker takes from the line is in its
-//                        ring before the line's length falls. A queue gives any of its tasks.
+//                        ring before the line's length falls, and what comes to the line is counted
+//                        there first. A queue gives any of its tasks.
 //
 // Proves: no task is forgotten while all workers sleep, or while one is in a run that waits for
 // that task; in particular a run that does not end before what it handed over, or put into its
@@ -141,10 +142,8 @@ inline look_if_pending(found)
 
 inline put_into_line(what)
 {
-    d_step { !line_lock -> line_lock = true };
-    place[what] = LINE;
     line_len++;
-    line_lock = false;
+    place[what] = LINE;
 #ifndef FAULT_PUT
     wake_one()
 #endif

@@ -31,6 +31,7 @@
 // rejected: -DFAULT_DESTROY
 // rejected: -DFAULT_UNLINK
 // rejected: -DFAULT_ONE -DVARIANT_TWO
+// rejected: -DFAULT_ALONE
 
 #define ACTORS 3
 #define MAIN 0 // the waiters
@@ -39,7 +40,7 @@
 
 mtype = { OK, REFUSED, NOT_STARTED, TIMED_OUT };
 
-// The runtime. All but the references is guarded by its lock.
+// The runtime. All but the references is guarded by its lock, and so is that `threads` becomes 0.
 byte refs = 1;
 bool lock, stopping;
 byte threads;
@@ -131,6 +132,26 @@ inline count_out()
     give_lock()
 }
 
+// The end of one that was started.
+inline leave()
+{
+    d_step {
+        touch();
+        if
+#ifdef FAULT_ALONE // also the last one
+        :: threads > 0 -> threads--; others = true
+#else
+        :: threads > 1 -> threads--; others = true
+#endif
+        :: else
+        fi
+    };
+    if
+    :: others -> others = false
+    :: else -> count_out()
+    fi
+}
+
 inline spawn(a, keeps, result)
 {
     take_lock(); // enlist()
@@ -177,7 +198,7 @@ inline spawn(a, keeps, result)
 proctype actor(byte me)
 {
     byte w;
-    bool last, idle;
+    bool last, idle, others;
     mtype result;
     if
     :: me == 0 -> spawn(1, false, result); result = 0
@@ -188,11 +209,11 @@ proctype actor(byte me)
     :: stop_flag[me]
     fi;
 #ifdef FAULT_ORDER // counts itself out too early
-    count_out();
+    leave();
     release_actor(me)
 #else
     release_actor(me);
-    count_out()
+    leave()
 #endif
 }
 

@@ -2,7 +2,7 @@
 //
 // Channels: order, bounds, deadlines, close, who owns the message after a failure, and every wait
 // ended by what should end it.
-#include "support/rig.h"
+#include "support/kept.h"
 
 #include <pthread.h>
 
@@ -208,7 +208,7 @@ Test(channel, the_last_release_destroys_what_is_in_it)
     fkl_runtime *runtime = NULL;
     fkl_channel *channel = NULL;
     assert_ok(fkl_runtime_create(&config, &runtime));
-    long live = atomic_load(&memory.blocks);
+    long live = blocks_in_use(&memory, runtime);
     assert_ok(fkl_channel_create(runtime, 10, &channel));
     for (int i = 0; i < 5; i++) {
         fkl_msg *msg = NULL;
@@ -220,9 +220,9 @@ Test(channel, the_last_release_destroys_what_is_in_it)
     fkl_msg_destroy(first);
     cr_assert_eq(fkl_channel_retain(channel), channel);
     fkl_channel_release(channel);
-    cr_assert_gt(atomic_load(&memory.blocks), live);
+    cr_assert_gt(blocks_in_use(&memory, runtime), live);
     fkl_channel_release(channel);
-    cr_assert_eq(atomic_load(&memory.blocks), live);
+    cr_assert_eq(blocks_in_use(&memory, runtime), live);
     rig_destroy(runtime);
     rig_assert_balanced(&memory);
 }

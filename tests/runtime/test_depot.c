@@ -12,13 +12,24 @@ static rig_memory memory;
 static fkl_allocator allocator;
 static fkli_depot depot;
 static fkli_magazine magazine;
-static void *blocks[FKLI_DEPOT_BLOCKS + 4 * FKLI_MAGAZINE_BLOCKS];
+
+enum { ROOM = 120, PILE = 32, MOST = 4096 };
+
+static const fkli_block_kind kind = {
+    .room = ROOM, .slack = FKLI_BLOCK_SLACK, .pile = PILE, .most = MOST};
+
+typedef struct block {
+    unsigned char *bytes;
+    uint8_t offset;
+} block;
+
+static block blocks[MOST + 16 * PILE];
 
 static void set_up(void)
 {
     memory = (rig_memory){0};
     allocator = rig_allocator(&memory);
-    fkli_depot_init(&depot, &allocator);
+    fkli_depot_init(&depot, &allocator, &kind);
     fkli_magazine_open(&magazine, &depot);
 }
 
@@ -31,28 +42,26 @@ static void tear_down(void)
 
 TestSuite(depot, .init = set_up, .fini = tear_down);
 
-static void *take_one(fkli_magazine *from)
+static block take_one(fkli_magazine *from)
 {
-    void *block = fkli_magazine_take(from);
-    if (!block) {
-        block = fkli_alloc(&allocator, FKLI_BLOCK_SIZE);
-    }
-    cr_assert_not_null(block);
-    return block;
+    block taken = {0};
+    taken.bytes = fkli_magazine_take(from, &taken.offset);
+    cr_assert_not_null(taken.bytes);
+    return taken;
 }
 
 static void take(int count)
 {
     for (int i = 0; i < count; i++) {
         blocks[i] = take_one(&magazine);
-        memset(blocks[i], i, FKLI_BLOCK_SIZE);
+        memset(blocks[i].bytes, i, ROOM);
     }
 }
 
 static void put(int count)
 {
     for (int i = 0; i < count; i++) {
-        cr_assert(fkli_magazine_put(&magazine, blocks[i]));
+        fkli_magazine_put(&magazine, blocks[i].bytes, blocks[i].offset);
     }
 }
 
@@ -72,9 +81,19 @@ Test(depot, what_was_put_is_taken_again)
     put(10);
 }
 
+Test(depot, blocks_begin_with_a_cache_line)
+{
+    take(100);
+    for (int i = 0; i < 100; i++) {
+        bool fits = (uintptr_t)(blocks[i].bytes - blocks[i].offset) % 16 == 0;
+        cr_assert(!fits || (uintptr_t)blocks[i].bytes % FKLI_CACHE_LINE == 0);
+    }
+    put(100);
+}
+
 Test(depot, a_magazine_is_filled_by_the_depot)
 {
-    enum { COUNT = 10 * FKLI_MAGAZINE_BLOCKS };
+    enum { COUNT = 10 * PILE };
     take(COUNT);
     put(COUNT);
     fkli_magazine_close(&magazine);
@@ -93,8 +112,8 @@ Test(depot, a_magazine_is_filled_by_the_depot)
 
 Test(depot, at_the_edge_of_a_pile_the_depot_is_left_alone)
 {
-    take(3 * FKLI_MAGAZINE_BLOCKS);
-    put(3 * FKLI_MAGAZINE_BLOCKS);
+    take(3 * PILE);
+    put(3 * PILE);
     uint32_t kept = fkli_load_relaxed_u32(&depot.count);
     for (int round = 0; round < 10; round++) {
         take(3);
@@ -106,13 +125,51 @@ Test(depot, at_the_edge_of_a_pile_the_depot_is_left_alone)
 
 Test(depot, a_full_depot_keeps_no_more)
 {
-    enum { COUNT = FKLI_DEPOT_BLOCKS + 2 * FKLI_MAGAZINE_BLOCKS };
+    enum { COUNT = MOST + 2 * PILE };
     take(COUNT + 1);
-    put(COUNT);
-    cr_assert_not(fkli_magazine_put(&magazine, blocks[COUNT]));
-    fkli_free(&allocator, blocks[COUNT], FKLI_BLOCK_SIZE);
+    put(COUNT + 1);
+    cr_assert_eq(live(), COUNT, "what nobody has room for goes back");
     fkli_magazine_close(&magazine);
-    cr_assert_eq(live(), FKLI_DEPOT_BLOCKS, "what the depot has no room for goes back");
+    cr_assert_eq(live(), MOST);
+}
+
+Test(depot, threads_without_a_magazine_share_one)
+{
+    enum { COUNT = 10 * PILE };
+    for (int i = 0; i < COUNT; i++) {
+        blocks[i].bytes = fkli_depot_take(&depot, &blocks[i].offset);
+        cr_assert_not_null(blocks[i].bytes);
+        memset(blocks[i].bytes, i, ROOM);
+    }
+    cr_assert_eq(live(), COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        fkli_depot_put(&depot, blocks[i].bytes, blocks[i].offset);
+    }
+    take(COUNT - 2 * PILE);
+    cr_assert_eq(live(), COUNT, "all but what the shared one holds can be taken by others");
+    put(COUNT - 2 * PILE);
+}
+
+Test(depot, one_that_keeps_nothing_gives_all_back)
+{
+    fkli_depot other;
+    fkli_block_kind none = kind;
+    none.most = 0;
+    fkli_depot_init(&other, &allocator, &none);
+    uint8_t offset;
+    void *freed = fkli_depot_take(&other, &offset);
+    cr_assert_not_null(freed);
+    fkli_depot_put(&other, freed, offset);
+    cr_assert_eq(live(), 0);
+    fkli_depot_fini(&other);
+}
+
+Test(depot, only_runtimes_have_one)
+{
+    fkl_runtime *runtime = rig_create();
+    cr_assert_null(fkli_depot_of(fkli_allocator_of(NULL)));
+    cr_assert_not_null(fkli_depot_of(fkli_allocator_of(runtime)));
+    rig_destroy(runtime);
 }
 
 Test(depot, another_allocator_is_none_of_its_business)
@@ -127,23 +184,33 @@ enum { THREADS = 4, TURNS = 200 };
 
 static atomic_int damaged;
 
+static block take_outside(void)
+{
+    block taken = {0};
+    taken.bytes = fkli_depot_take(&depot, &taken.offset);
+    cr_assert_not_null(taken.bytes);
+    return taken;
+}
+
+// Every second one has no magazine.
 static void *take_and_put(void *arg)
 {
     fkli_magazine own;
     unsigned char mark = (unsigned char)(uintptr_t)arg;
     fkli_magazine_open(&own, &depot);
     for (int turn = 0; turn < TURNS; turn++) {
-        unsigned char *some[3 * FKLI_MAGAZINE_BLOCKS];
-        int count = 1 + turn % (3 * FKLI_MAGAZINE_BLOCKS);
+        block some[3 * PILE];
+        int count = 1 + turn % (3 * PILE);
         for (int i = 0; i < count; i++) {
-            some[i] = fkli_magazine_take(&own);
-            some[i] = some[i] ? some[i] : fkli_alloc(&allocator, FKLI_BLOCK_SIZE);
-            memset(some[i], mark, FKLI_BLOCK_SIZE);
+            some[i] = mark % 2 ? take_one(&own) : take_outside();
+            memset(some[i].bytes, mark, ROOM);
         }
         for (int i = 0; i < count; i++) {
-            atomic_fetch_add(&damaged, some[i][i % FKLI_BLOCK_SIZE] != mark);
-            if (!fkli_magazine_put(&own, some[i])) {
-                fkli_free(&allocator, some[i], FKLI_BLOCK_SIZE);
+            atomic_fetch_add(&damaged, some[i].bytes[i % ROOM] != mark);
+            if (mark % 2) {
+                fkli_magazine_put(&own, some[i].bytes, some[i].offset);
+            } else {
+                fkli_depot_put(&depot, some[i].bytes, some[i].offset);
             }
         }
     }
@@ -186,7 +253,7 @@ static void act_ask(fkl_actor *self, void *arg)
     struct exchange *exchange = arg;
     for (int i = 0; i < exchange->count; i++) {
         fkl_msg *msg = NULL;
-        size_t len = (size_t)i % (2 * FKLI_BLOCK_SIZE);
+        size_t len = (size_t)i % (2 * ROOM);
         if (fkl_msg_create(fkl_actor_runtime(self), FKL_CODEC_RAW, len, &msg)) {
             return;
         }

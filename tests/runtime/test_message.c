@@ -2,7 +2,7 @@
 //
 // Messages: what they carry, and that each payload, buffer and reference is released exactly once,
 // by its last owner.
-#include "support/rig.h"
+#include "support/kept.h"
 
 struct released {
     int count;
@@ -60,12 +60,13 @@ Test(message, a_copy_is_a_copy)
     fkl_msg_destroy(msg);
 }
 
-Test(message, a_payload_is_aligned_for_any_type)
+Test(message, a_payload_is_aligned_for_any_type_that_fits)
 {
     for (size_t len = 1; len < 40; len++) {
         fkl_msg *msg = NULL;
         assert_ok(fkl_msg_create(NULL, FKL_CODEC_RAW, len, &msg));
-        cr_assert_eq((uintptr_t)fkl_msg_data(msg) % _Alignof(max_align_t), 0);
+        size_t needed = len < _Alignof(max_align_t) ? sizeof(uint64_t) : _Alignof(max_align_t);
+        cr_assert_eq((uintptr_t)fkl_msg_data(msg) % needed, 0);
         fkl_msg_destroy(msg);
     }
 }
@@ -215,15 +216,15 @@ Test(message, memory_of_the_runtime_is_given_back_to_it)
     fkl_msg *msgs[3] = {NULL};
     struct released released = {0};
     assert_ok(fkl_runtime_create(&config, &runtime));
-    long live = atomic_load(&memory.blocks);
+    long live = blocks_in_use(&memory, runtime);
     assert_ok(fkl_msg_create(runtime, FKL_CODEC_RAW, 10, &msgs[0]));
     assert_ok(fkl_msg_create_copy(runtime, FKL_CODEC_MSGPACK, "\xc0", 1, &msgs[1]));
     assert_ok(fkl_msg_wrap_ref(runtime, &live, on_ref, &released, &msgs[2]));
-    cr_assert_geq(atomic_load(&memory.blocks), live + 3);
+    cr_assert_geq(blocks_in_use(&memory, runtime), live + 3);
     for (int i = 0; i < 3; i++) {
         fkl_msg_destroy(msgs[i]);
     }
-    cr_assert_eq(atomic_load(&memory.blocks), live);
+    cr_assert_eq(blocks_in_use(&memory, runtime), live);
     assert_ok(fkl_runtime_destroy(runtime));
     rig_assert_balanced(&memory);
 }

@@ -7,10 +7,16 @@
 
 enum { START, INCREMENT, RETRIEVE, RESULT };
 
+// What the one writes for each message and the other reads lies apart, as an actor's own data
+// would.
 struct producer {
-    fkl_actor *counter;
+    _Alignas(KIT_CACHE_LINE) fkl_actor *counter;
     int64_t messages;
     int64_t result;
+};
+
+struct counter {
+    _Alignas(KIT_CACHE_LINE) int64_t sum;
 };
 
 static fkl_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
@@ -29,13 +35,13 @@ static fkl_turn produce(fkl_actor *self, fkl_msg *msg, void *state)
 
 static fkl_turn count(fkl_actor *self, fkl_msg *msg, void *state)
 {
-    int64_t *sum = state;
+    struct counter *counter = state;
     (void)self;
     if (fkl_msg_tag(msg) == INCREMENT) {
-        *sum += kit_take(msg);
+        counter->sum += kit_take(msg);
         return FKL_TURN_CONTINUE;
     }
-    kit_send_id(fkl_msg_sender(msg), RESULT, *sum);
+    kit_send_id(fkl_msg_sender(msg), RESULT, counter->sum);
     fkl_msg_destroy(msg);
     return FKL_TURN_END;
 }
@@ -45,9 +51,9 @@ static const fkl_behaviour counts = {.receive = count};
 
 kit_result run_counting(const int64_t *params)
 {
-    int64_t sum = 0;
+    struct counter counter = {0};
     struct producer producer = {.messages = params[0]};
-    producer.counter = kit_spawn(&counts, &sum);
+    producer.counter = kit_spawn(&counts, &counter);
     fkl_actor *actor = kit_spawn(&produces, &producer);
     fkl_time begin = fkl_now();
     kit_send(actor, START, 0);

@@ -17,7 +17,7 @@ typedef struct kit_result {
     const char *note; // static text, NULL for none
 } kit_result;
 
-enum { KIT_MAX_PARAMS = 4 };
+enum { KIT_MAX_PARAMS = 4, KIT_CACHE_LINE = 64 };
 
 typedef kit_result (*kit_program)(const int64_t *params);
 

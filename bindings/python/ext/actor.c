@@ -182,8 +182,23 @@ void core_thread_bell_heard(core_state *state)
 // After the stop was requested, so that whoever hears it sees that.
 static void ring_for_all(actor_object *self)
 {
+    core_lock(&self->lock); // which a bell is closed under, too
     core_bell_ring(&self->own_bell);
     core_bell_ring(&self->stop_bell);
+    core_unlock(&self->lock);
+}
+
+int core_check_ended(core_state *state)
+{
+    fkl_actor *handle = fkl_self();
+    if (handle == NULL || !fkl_actor_stop_requested(handle)) {
+        return 0;
+    }
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL || self->thread_ident == 0) { // its exit functions run: they may
+        return 0;
+    }
+    return core_check_thrown(state);
 }
 
 void core_raise_process_exit(core_state *state)
@@ -267,6 +282,7 @@ static void leave(core_state *state, actor_object *self)
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
     atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed); // nothing is set after this
+    core_bell_fini(&self->own_bell);
     if (thrown != NULL) {
         core_take_back_async(state);
     }
@@ -584,7 +600,9 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
     if (handle_of(self) != NULL) {
         fkl_actor_interrupt(handle_of(self));
     }
+    core_lock(&self->lock);
     core_bell_ring(&self->own_bell);
+    core_unlock(&self->lock);
     Py_RETURN_NONE;
 }
 

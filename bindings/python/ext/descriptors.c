@@ -20,15 +20,14 @@
 
 void core_bell_init(core_bell *bell)
 {
-    bell->read_end = -1;
-    atomic_init(&bell->write_end, -1);
+    bell->read_end = bell->write_end = -1;
 }
 
 void core_bell_fini(core_bell *bell)
 {
     if (bell->read_end >= 0) {
         close(bell->read_end);
-        close(atomic_load_explicit(&bell->write_end, memory_order_relaxed)); // nobody else is left
+        close(bell->write_end);
     }
     core_bell_init(bell);
 }
@@ -57,20 +56,17 @@ int core_bell_make(core_bell *bell)
         return -1;
     }
     bell->read_end = ends[0];
-    // Sequentially consistent, with what is looked at after this, and with what happens before a
-    // ring: either the bell is rung, or what it would be rung for is seen.
-    atomic_store(&bell->write_end, ends[1]);
-    atomic_thread_fence(memory_order_seq_cst);
+    // The lock that is held here is held for a ring, too: either the bell is rung, or what it would
+    // be rung for is seen by who looks for it after this.
+    bell->write_end = ends[1];
     return bell->read_end;
 }
 
-void core_bell_ring(core_bell *bell)
+void core_bell_ring(const core_bell *bell)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    int write_end = atomic_load(&bell->write_end);
-    if (write_end >= 0) {
+    if (bell->write_end >= 0) {
         int before = errno;
-        (void)!write(write_end, "", 1); // full: it rings already
+        (void)!write(bell->write_end, "", 1); // full: it rings already
         errno = before;
     }
 }
@@ -377,10 +373,11 @@ static PyObject *descriptors_write(PyObject *module, PyObject *args)
     return PyLong_FromSize_t(done);
 }
 
-PyDoc_STRVAR(wait_doc,
-             "wait_descriptor(fd, events, timeout=None)\n--\n\n"
-             "poll(2) for one descriptor, up to timeout seconds: what it is ready for, 0 after the\n"
-             "timeout. Ends with what is thrown at the actor, also in its further threads.");
+PyDoc_STRVAR(
+    wait_doc,
+    "wait_descriptor(fd, events, timeout=None)\n--\n\n"
+    "poll(2) for one descriptor, up to timeout seconds: what it is ready for, 0 after the\n"
+    "timeout. Ends with what is thrown at the actor, also in its further threads.");
 
 PyDoc_STRVAR(poll_doc, "poll_descriptors(descriptors, timeout=None)\n--\n\n"
                        "The same for a dict of descriptor -> events; returns a dict of those that\n"

@@ -269,6 +269,105 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
     return failed || acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 
+// Takes a unit from each side. Never blocks.
+static int cancel_one(semlock_object *one, semlock_object *other)
+{
+    return fkl_sem_try_wait(one->sem) == FKL_OK && fkl_sem_try_wait(other->sem) == FKL_OK;
+}
+
+PyDoc_STRVAR(notify_doc,
+             "_notify(sleeping, waiting, woken, n)\n--\n\n"
+             "Condition.notify() on this lock, with the other semaphores of the condition. In one\n"
+             "call, so that an actor that is ended here leaves them as others expect.");
+
+static PyObject *semlock_notify(semlock_object *self, PyObject *args)
+{
+    semlock_object *sleeping, *waiting, *woken;
+    long most;
+    PyTypeObject *type = Py_TYPE(self);
+    if (!PyArg_ParseTuple(args, "O!O!O!l:_notify", type, &sleeping, type, &waiting, type, &woken,
+                          &most)) {
+        return NULL;
+    }
+    while (cancel_one(woken, sleeping)) { // those whose waits have timed out
+    }
+    long count = 0;
+    while (count < most && fkl_sem_try_wait(sleeping->sem) == FKL_OK) {
+        (void)!fkl_sem_post(waiting->sem); // fails for 2^31 waiters
+        count++;
+    }
+    for (long i = 0; i < count; i++) { // they have nothing to wait for
+        if (core_wait_for_certain(woken->sem) < 0) {
+            return NULL;
+        }
+    }
+    while (count > 0 && fkl_sem_try_wait(waiting->sem) == FKL_OK) { // not taken, by a timeout
+    }
+    Py_RETURN_NONE;
+}
+
+// The methods of `with` for the classes that have a SemLock in `_semlock`, or such an object in
+// `_lock`. In C, because an exception that is thrown at an actor may be raised wherever Python code
+// runs: between the lock and the block that gives it back there must be none.
+
+static PyObject *lock_of(PyObject *object)
+{
+    PyObject *lock = PyObject_GetAttrString(object, "_lock");
+    if (lock == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        return PyObject_GetAttrString(object, "_semlock");
+    }
+    if (lock != NULL && PyObject_HasAttrString(lock, "_semlock")) {
+        Py_SETREF(lock, PyObject_GetAttrString(lock, "_semlock"));
+    }
+    return lock;
+}
+
+static PyObject *call_on_lock(PyObject *object, const char *method)
+{
+    PyObject *lock = lock_of(object);
+    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, method, NULL);
+    Py_XDECREF(lock);
+    return result;
+}
+
+static PyObject *with_enter(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return call_on_lock(object, "acquire");
+}
+
+static PyObject *with_exit(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    (void)module;
+    if (nargs < 1) {
+        PyErr_SetString(PyExc_TypeError, "__exit__() needs an object");
+        return NULL;
+    }
+    return call_on_lock(args[0], "release");
+}
+
+static PyMethodDef with_methods[] = {
+    {"__enter__", with_enter, METH_O, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))with_exit, METH_FASTCALL, NULL},
+};
+
+static int add_with_methods(PyObject *module)
+{
+    static const char *const names[] = {"with_enter", "with_exit"};
+    for (size_t i = 0; i < 2; i++) {
+        PyObject *function = PyCFunction_New(&with_methods[i], module);
+        PyObject *method = function == NULL ? NULL : PyInstanceMethod_New(function);
+        Py_XDECREF(function);
+        int added = method == NULL ? -1 : PyModule_AddObjectRef(module, names[i], method);
+        Py_XDECREF(method);
+        if (added < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static PyObject *semlock_enter(semlock_object *self, PyObject *unused)
 {
     (void)unused;
@@ -346,6 +445,7 @@ static PyMethodDef semlock_methods[] = {
     {"release", (PyCFunction)semlock_release, METH_NOARGS, "release()\n--\n\nGive one unit back."},
     {"_wait_in_condition", (PyCFunction)semlock_wait_in_condition, METH_VARARGS,
      wait_in_condition_doc},
+    {"_notify", (PyCFunction)semlock_notify, METH_VARARGS, notify_doc},
     {"__enter__", (PyCFunction)semlock_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))semlock_exit, METH_FASTCALL, NULL},
     {"_count", (PyCFunction)semlock_count, METH_NOARGS, "Acquisitions that are not released."},
@@ -377,7 +477,7 @@ static PyType_Slot semlock_slots[] = {
 static PyType_Spec semlock_spec = {
     .name = "forkless._core.SemLock",
     .basicsize = sizeof(semlock_object),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .slots = semlock_slots,
 };
 
@@ -391,5 +491,6 @@ int core_semlock_init(PyObject *module, core_state *state)
     int failed = max == NULL ||
                  PyObject_SetAttrString((PyObject *)state->semlock_type, "SEM_VALUE_MAX", max) < 0;
     Py_XDECREF(max);
-    return failed ? -1 : PyModule_AddType(module, state->semlock_type);
+    return failed || add_with_methods(module) < 0 ? -1
+                                                  : PyModule_AddType(module, state->semlock_type);
 }

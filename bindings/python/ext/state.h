@@ -112,6 +112,10 @@ void core_raise_process_exit(core_state *state);
 // What a wait asks before it waits, and when it was woken.
 int core_check_thrown(core_state *state);
 
+// The same, but only for an actor that was told to stop and still runs its own code, not its exit
+// functions. Then it neither sends nor takes anything, not even where it need not wait.
+int core_check_ended(core_state *state);
+
 // What the calling thread polls together with the descriptors that it waits for: readable when
 // core_check_thrown() has something for it. -1: it acts for no actor, or with an exception set.
 int core_thread_bell(core_state *state);
@@ -121,17 +125,17 @@ void core_thread_bell_heard(core_state *state);
 
 // descriptors.c
 
-// A pipe that wakes whoever polls its read end. -1: not made. Anybody may ring it; what guards the
-// object that has it guards the rest.
+// A pipe that wakes whoever polls its read end. -1: not made. The lock of the actor guards it, but
+// for those that hear it, which made it.
 typedef struct core_bell {
     int read_end;
-    atomic_int write_end;
+    int write_end;
 } core_bell;
 
 void core_bell_init(core_bell *bell);
 void core_bell_fini(core_bell *bell);
 int core_bell_make(core_bell *bell); // its read end; -1 with errno
-void core_bell_ring(core_bell *bell);
+void core_bell_ring(const core_bell *bell);
 void core_bell_silence(const core_bell *bell);
 
 int core_descriptors_init(PyObject *module);

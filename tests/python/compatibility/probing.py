@@ -30,6 +30,7 @@ __all__ = [
     "probe",
     "stderr_of",
     "until",
+    "until_nothing_is_left",
 ]
 
 LIMIT = 30.0  # seconds for anything that is waited for
@@ -105,11 +106,11 @@ def probe(
 
 
 def outcome(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """What a call returned, or the type and the text of what it raised."""
+    """What a call returned, or the type and the text of what it raised; EOFError needs no text."""
     try:
         return function(*args, **kwargs)
     except (Exception, SystemExit) as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {'' if isinstance(error, EOFError) else error}"
 
 
 def child(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -139,6 +140,14 @@ def until(condition: Callable[[], object]) -> bool:
             return False
         time.sleep(0.002)
     return True
+
+
+def until_nothing_is_left() -> None:
+    """Wait for the threads of simulated processes that have ended."""
+    if "forkless" in sys.modules:
+        from forkless import _core
+
+        until(lambda: not _core.counters()["orphans"])
 
 
 @contextlib.contextmanager

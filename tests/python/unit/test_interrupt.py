@@ -13,8 +13,16 @@ event, queue, lock = context.Event(), context.Queue(), context.Lock()
 full, condition, semaphore = context.Queue(1), context.Condition(), context.Semaphore(0)
 full.put(1)
 lock.acquire()
-process = context.Process(target=time.sleep, args=(300,), daemon=True)
+
+def sleep(started):
+    os.setsid()  # out of the group that an interrupt reaches
+    started.set()
+    time.sleep(300)
+
+started = context.Event()
+process = context.Process(target=sleep, args=(started,), daemon=True)
 process.start()
+started.wait()
 
 {before}
 try:

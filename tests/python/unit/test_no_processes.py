@@ -224,6 +224,10 @@ if __name__ == '__main__':
 
     with multiprocessing.Pool(2) as pool:
         print(pool.map(abs, [-1, -2]), pool.apply_async(divmod, (7, 2)).get(30))
+    with multiprocessing.pool.ThreadPool(2) as pool:
+        print(pool.map(abs, [-3]))
+    with concurrent.futures.ProcessPoolExecutor(2) as executor:
+        print(list(executor.map(abs, [-4, 5])))
     with multiprocessing.Manager() as manager:
         shared = manager.dict(a=[1])
         print(shared, manager.Queue().empty())
@@ -239,7 +243,9 @@ if __name__ == '__main__':
         except OSError as error:
             print(type(error).__name__, 'support processes' in str(error) or error.errno)
     forkless.install()
-    print(multiprocessing.get_all_start_methods())
+    methods = multiprocessing.get_all_start_methods()
+    multiprocessing.set_start_method(None, force=True)
+    print(methods, multiprocessing.get_start_method())
     for method in ('fork', 'spawn', 'forkserver'):
         context = multiprocessing.get_context(method)
         queue = context.SimpleQueue()
@@ -248,6 +254,7 @@ if __name__ == '__main__':
         print(queue.get())
         process.join()
     forkless.uninstall()
+    multiprocessing.set_start_method(None, force=True)
     print(type(multiprocessing.Lock()).__module__)
 """
 
@@ -261,12 +268,14 @@ def test_everything_works_there_after_importing_forkless(emulation, variant):
         "0 2 [0.0, 2.5, 0.0] b'share'",
         "True met",
         "[1, 2] (3, 1)",
+        "[3]",
+        "[4, 5]",
         "{'a': [1]} True",
         "two",
         "OSError True",
         "OSError True",
         f"OSError {unsupported}",
-        "['actor', 'fork', 'spawn', 'forkserver']",
+        "['fork', 'spawn', 'forkserver'] fork",
         "fork",
         "spawn",
         "forkserver",

@@ -4,6 +4,7 @@
 import collections
 import multiprocessing
 import multiprocessing.queues
+import os
 import pickle
 import queue
 import threading
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import forkless
+from forkless import _core
 from support.scripts import eventually
 
 KINDS = ("Queue", "JoinableQueue", "SimpleQueue")
@@ -407,9 +409,9 @@ def test_classes_made_after_install_run_on_actors(installed):
 
 
 def test_classes_made_before_install_run_on_actors(installed):
-    """Such a queue is one of the standard library's, with its pipe and feeder thread, and crosses to
-    the child as it does under spawn: attributes that a subclass added stay behind."""
-    check_final(FinalQueue(), FinalProcess)
+    final = FinalQueue()
+    assert isinstance(final, multiprocessing.queues.Queue)  # forkless.queues.Queue by now
+    check_final(final, FinalProcess)
 
 
 def check_final(final, process_class):
@@ -440,3 +442,22 @@ def test_what_a_dead_process_has_put_can_be_got(make, context):
     process.start()
     assert eventually(lambda: process.exitcode is not None)
     assert [items.get() for _ in range(100)] == [("n", i) for i in range(100)]
+
+
+def leave_and_put(queue):
+    try:
+        os._exit(3)
+    finally:
+        queue.put("late")
+
+
+@pytest.mark.parametrize("kind", ["SimpleQueue", "Queue"])
+def test_what_a_process_sends_after_its_exit_reaches_nobody(context, kind):
+    """Its exit code is known by then, and whoever waits for it believes that it said all it had."""
+    queue = getattr(context, kind)()
+    process = context.Process(target=leave_and_put, args=(queue,))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 3
+    assert eventually(lambda: not _core.counters()["orphans"])
+    assert queue.empty()

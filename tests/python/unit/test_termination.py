@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ending simulated processes: whatever they do, their exit is published at once and they unwind."""
 
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -281,7 +282,7 @@ def pass_on(items, results):
 
 def read_for_ever(fd, ready):
     ready.set()
-    os.read(fd, 1)
+    ctypes.CDLL(None).read(fd, ctypes.create_string_buffer(1), 1)
 
 
 def test_a_process_in_foreign_code_is_counted_as_an_orphan_until_that_returns(actors):
@@ -305,14 +306,14 @@ def test_a_process_in_foreign_code_is_counted_as_an_orphan_until_that_returns(ac
 def test_an_orphan_does_not_keep_the_interpreter_from_its_end(scripts):
     assert scripts.check(
         """
-        import multiprocessing, os, time, forkless
+        import ctypes, multiprocessing, os, time, forkless
         from forkless import _core
 
         def stuck(fd, ready):
             while True:
                 try:
                     ready.set()
-                    os.read(fd, 1)
+                    ctypes.CDLL(None).pause()
                 except BaseException:
                     pass
 

@@ -132,6 +132,8 @@ class Actor(_core.Actor, _State):
     def exit_now(self, code: int, /) -> bool:
         published = super().exit_now(code)
         self.close_ends()
+        if published:
+            self.tell_parent()
         return published
 
     def tell_parent(self) -> None:

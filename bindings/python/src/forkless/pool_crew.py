@@ -114,8 +114,10 @@ class Crew:
                 raise ValueError("Pool not running") from None
         self._ensure_feeder()
         self._backlog.append(work)
-        with suppress(ValueError):  # terminated
+        try:
             self._wake.put_ref(None)
+        except ValueError:
+            raise ValueError("Pool not running") from None
 
     @property
     def has_backlog(self) -> bool:

@@ -180,10 +180,11 @@ def _dumps(value: Any, process_obj: Any) -> Any:
 def bootstrap(actor: Actor) -> None:
     """The whole life of an actor, in its thread."""
     folders.enter(actor)
+    contexts.enter(actor)
     try:
         actor.native_id = _thread.get_native_id()
         actor.enter()
-        code, error = contexts.run(actor, _run, actor, actor.process)
+        code, error = _run(actor, actor.process)
         actor.set_exit(code, error)
     except _core.ProcessExit as exit_:  # thrown at a moment when nothing was left to do
         actor.exit_now(exit_.args[0] if exit_.args else 0)

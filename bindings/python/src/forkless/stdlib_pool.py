@@ -11,6 +11,7 @@ processes.
 
 from __future__ import annotations
 
+import functools
 from multiprocessing import get_context
 from multiprocessing import pool as mp
 from typing import Any
@@ -41,17 +42,17 @@ def install(patches: PatchSet) -> None:
 
 
 def _either(ours: Any, original: Any) -> Any:
+    @functools.wraps(original)
     def method(self: Any, *args: Any, **kwds: Any) -> Any:
         return (ours if "_crew" in vars(self) else original)(self, *args, **kwds)
 
-    method.__name__, method.__qualname__ = original.__name__, original.__qualname__
-    method.__doc__ = original.__doc__
     return method
 
 
 def _init_function() -> Any:
     original = _DEFAULTS["__init__"]
 
+    @functools.wraps(original)
     def init(
         self: Any,
         processes: Any = None,
@@ -65,7 +66,6 @@ def _init_function() -> Any:
         function = ActorPool.__init__ if ours else original
         function(self, processes, initializer, initargs, maxtasksperchild, context)
 
-    init.__name__, init.__qualname__ = original.__name__, original.__qualname__
     return init
 
 

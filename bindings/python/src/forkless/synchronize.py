@@ -25,6 +25,8 @@ class SemLock(mp.SemLock):
     """What all of them are made of."""
 
     _is_fork_ctx = False
+    __enter__ = _core.with_enter
+    __exit__ = _core.with_exit
 
     def _init_semlock(self, kind: int, value: int, maxvalue: int, ctx: Any) -> None:
         self._semlock = _core.SemLock(kind, value, maxvalue)
@@ -57,6 +59,9 @@ class RLock(SemLock, mp.RLock):
 
 
 class Condition(mp.Condition):
+    __enter__ = _core.with_enter
+    __exit__ = _core.with_exit
+
     def __init__(self, lock: Any = None, *, ctx: Any = None) -> None:
         self._lock = lock or RLock()
         self._sleeping_count = Semaphore(0)
@@ -77,6 +82,19 @@ class Condition(mp.Condition):
             self._wait_semaphore._semlock,
             self._woken_count._semlock,
             timeout,
+        )
+
+    def notify(self, n: int = 1) -> None:
+        lock = self._lock._semlock
+        if not isinstance(lock, _core.SemLock):
+            super().notify(n)
+            return
+        assert lock._is_mine(), "lock is not owned"
+        lock._notify(
+            self._sleeping_count._semlock,
+            self._wait_semaphore._semlock,
+            self._woken_count._semlock,
+            min(n, SEM_VALUE_MAX),
         )
 
 

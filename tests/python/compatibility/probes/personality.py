@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 
-from probing import LIMIT, child, in_child, outcome, probe, stderr_of, until
+from probing import LIMIT, child, in_child, outcome, probe, stderr_of, until, until_nothing_is_left
 
 
 @probe("os.{setsid,setpgid,setpgrp,getpgid,getpgrp,getsid}")
@@ -168,20 +168,35 @@ def aborting():
     return process.exitcode
 
 
-def leave_through_finally(answers):
+def leave_through_finally(value):
     try:
         os._exit(0)
     finally:
-        answers.put("finally ran")
+        value.value = 1
 
 
 @probe("os._exit")
 def leaving_without_cleaning_up():
-    answers = multiprocessing.SimpleQueue()
-    process = child(leave_through_finally, answers)
+    value = multiprocessing.Value("i", 0, lock=False)
+    process = child(leave_through_finally, value)
     process.join(LIMIT)
-    until(lambda: not answers.empty()) if "forkless" in sys.modules else None
-    return process.exitcode, answers.empty()
+    until_nothing_is_left()
+    return process.exitcode, value.value
+
+
+def put_through_finally(answers):
+    try:
+        os._exit(0)
+    finally:
+        answers.put("late")
+
+
+@probe("os._exit")
+def nothing_is_said_after_the_end():
+    answers = multiprocessing.SimpleQueue()
+    child(put_through_finally, answers).join(LIMIT)
+    until_nothing_is_left()
+    return answers.empty()
 
 
 def streams():

@@ -12,7 +12,7 @@ import termios
 import time
 from multiprocessing import process as process_module
 
-from probing import LIMIT, child, in_child, outcome, probe, stderr_of, until
+from probing import LIMIT, child, in_child, outcome, probe, stderr_of, until, until_nothing_is_left
 
 P = "multiprocessing.Process"
 
@@ -360,15 +360,7 @@ def killing_a_process_in_foreign_code():
     process.kill()
     process.join(LIMIT)
     here.send(b"2")
-    if "forkless" in sys.modules:
-        until_nothing_is_left()
+    until_nothing_is_left()
     gone = unread(there) == 1
     here.close(), there.close()
     return process.exitcode, gone
-
-
-def until_nothing_is_left():
-    """Until the threads of all processes have ended."""
-    from forkless import _core
-
-    until(lambda: not _core.counters()["orphans"])

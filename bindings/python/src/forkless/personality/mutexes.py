@@ -48,8 +48,8 @@ class _Maker(type):
 def _maker(owner: Any, name: str, ours: Any, kind: type) -> _Maker:
     original = getattr(owner, name)
     members = {
-        "original": staticmethod(original),
-        "ours": staticmethod(ours),
+        "original": original,  # types and built-in functions: they do not bind
+        "ours": ours,
         "kinds": (kind, ours),
         "__doc__": original.__doc__,
         "__module__": owner.__name__,  # by which it is pickled

@@ -127,7 +127,8 @@ def _prepare(actor: Actor, thread: Any) -> None:
         _run_interruptibly(actor, run, (), {})
 
     def invoke_excepthook(thread: Any) -> None:
-        if not isinstance(sys.exc_info()[1], _core.ProcessExit):
+        # When the actor has ended nothing is reported of its threads, whose sockets are closed.
+        if not isinstance(sys.exc_info()[1], _core.ProcessExit) and not actor.stopping:
             report(thread)
 
     def set_tstate_lock() -> None:
