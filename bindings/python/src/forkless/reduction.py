@@ -270,15 +270,17 @@ def _withdraw(number: int) -> Any:
 # keep them alive; whoever sends one does until it has been received.
 _shared: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
+_numbering = threading.Lock()
 
 
 def reference(obj: Any) -> tuple[Any, tuple[int]]:
     """For __reduce__ of an object that is shared by reference: only while a process is started."""
     mp_context.assert_spawning(obj)
-    number = vars(obj).get("_forkless_number")
-    if number is None:
-        number = obj._forkless_number = next(_numbers)
-    _shared[number] = obj
+    with _numbering:  # the same number for all, whoever asks first
+        number = vars(obj).get("_forkless_number")
+        if number is None:
+            number = obj._forkless_number = next(_numbers)
+        _shared[number] = obj
     return _dereference, (number,)
 
 

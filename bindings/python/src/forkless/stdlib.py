@@ -25,6 +25,7 @@ at import. Their new code runs with the globals of the module that they belong t
 from __future__ import annotations
 
 import os
+import threading
 import types
 from collections.abc import Iterator
 from multiprocessing import connection, context, process, reduction, spawn
@@ -53,13 +54,16 @@ class _Children:
         here().children.discard(child)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(here().children)
+        return iter(here().children.copy())  # other threads of the process may start children
 
     def __len__(self) -> int:
         return len(here().children)
 
     def __contains__(self, child: object) -> bool:
         return child in here().children
+
+
+_counting = threading.Lock()
 
 
 class _Counter:
@@ -69,7 +73,8 @@ class _Counter:
         return self
 
     def __next__(self) -> int:
-        return next(here().process_counter)
+        with _counting:  # a count is not atomic by itself where there is no GIL
+            return next(here().process_counter)
 
 
 class _CurrentProcess:
