@@ -11,7 +11,6 @@ from __future__ import annotations
 from forkless.patches import PatchSet
 from forkless.personality import (
     attributes,
-    bells,
     census,
     contexts,
     environment,
@@ -35,5 +34,5 @@ def install(patches: PatchSet) -> None:
     """Make all replacements."""
     for part in (threads, census, ids, signals, streams, waits, sockets, mutexes):
         part.install(patches)
-    for part in (attributes, contexts, environment, folders, generators, scheduling, locks, bells):
+    for part in (attributes, contexts, environment, folders, generators, scheduling, locks):
         part.install(patches)
