@@ -371,10 +371,11 @@ static PyObject *descriptors_write(PyObject *module, PyObject *args)
     return PyLong_FromSize_t(done);
 }
 
-PyDoc_STRVAR(wait_doc,
-             "wait_descriptor(fd, events, timeout=None)\n--\n\n"
-             "poll(2) for one descriptor, up to timeout seconds: what it is ready for, 0 after the\n"
-             "timeout. Ends with what is thrown at the actor, also in its further threads.");
+PyDoc_STRVAR(
+    wait_doc,
+    "wait_descriptor(fd, events, timeout=None)\n--\n\n"
+    "poll(2) for one descriptor, up to timeout seconds: what it is ready for, 0 after the\n"
+    "timeout. Ends with what is thrown at the actor, also in its further threads.");
 
 PyDoc_STRVAR(poll_doc, "poll_descriptors(descriptors, timeout=None)\n--\n\n"
                        "The same for a dict of descriptor -> events; returns a dict of those that\n"

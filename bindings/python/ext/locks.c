@@ -288,7 +288,9 @@ static PyObject *lock_repr(lock_object *self)
         {"_at_fork_reinit", (PyCFunction)lock_reinit, METH_NOARGS, NULL},                          \
         {"_is_owned", (PyCFunction)lock_is_owned, METH_NOARGS, NULL},                              \
         {"_release_save", (PyCFunction)lock_release_save, METH_NOARGS, NULL},                      \
-        {"_acquire_restore", (PyCFunction)lock_acquire_restore, METH_O, NULL}
+    {                                                                                              \
+        "_acquire_restore", (PyCFunction)lock_acquire_restore, METH_O, NULL                        \
+    }
 
 static PyMethodDef lock_methods[] = {
     LOCK_METHODS,

@@ -277,10 +277,10 @@ static int module_exec(PyObject *module)
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
     state->breath = make_breath();
-    if (state->breath == NULL || add_exceptions(module, state) < 0 || core_actor_init(module, state) < 0 ||
-        core_channel_init(module, state) < 0 || core_semlock_init(module, state) < 0 ||
-        core_locks_init(module) < 0 || core_descriptors_init(module) < 0 ||
-        core_dispatch_init(module) < 0) {
+    if (state->breath == NULL || add_exceptions(module, state) < 0 ||
+        core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
+        core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
+        core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);

@@ -190,7 +190,9 @@ def main() -> int:
     print(f"exit codes: {dict(codes)}")
     for orphaned in actors.live():  # children of those that were killed
         os.kill(orphaned.pid, signal.SIGKILL)
-    tools.eventually("all have unwound", lambda: not (_core.counters()["live"] or _core.counters()["orphans"]))
+    tools.eventually(
+        "all have unwound", lambda: not (_core.counters()["live"] or _core.counters()["orphans"])
+    )
     if not common.lock.acquire(timeout=60) or not common.condition.acquire(timeout=60):
         tools.fail("a lock is held by nobody")
     common.items.put("last")

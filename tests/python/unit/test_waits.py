@@ -272,12 +272,12 @@ def start(actors, way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_wait_ends_with_the_process(actors, way):
-    process, ended = start(actors, way)
+    process, _ = start(actors, way)
     assert process.is_alive()
     process.terminate()
     assert process.exitcode == -signal.SIGTERM
     assert eventually(lambda: _core.counters()["orphans"] == 0)
-    assert UNWOUND == [way]
+    assert [way] == UNWOUND
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -287,7 +287,7 @@ def test_what_a_signal_handler_raises_ends_a_wait(actors, way):
     process.join(30)
     assert process.exitcode == 0
     assert ended.get() == "stopped"
-    assert UNWOUND == [way]
+    assert [way] == UNWOUND
 
 
 # What else is as it was
@@ -472,9 +472,7 @@ def test_processes_that_accept_on_one_listener_wait_and_end(actors):
     """All are woken for a connection, and one gets it: the others must be able to end."""
     ready = actors.Semaphore(0)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        servers = [
-            process_with(actors, serve, listener, ready) for _ in range(4)
-        ]
+        servers = [process_with(actors, serve, listener, ready) for _ in range(4)]
         for _ in servers:
             assert ready.acquire(timeout=30)
         for number in range(20):
@@ -492,17 +490,18 @@ def test_processes_that_accept_on_one_listener_wait_and_end(actors):
         assert len(KEPT) == 2
 
 
+_shared = {}
+
+
 class Shared:
     """Passes an object to a process by reference."""
 
-    objects = {}
-
     def __init__(self, value):
-        self.objects[id(self)] = value
         self.key = id(self)
+        _shared[self.key] = value
 
     def __call__(self, function, *args):
-        function(self.objects[self.key], *args)
+        function(_shared[self.key], *args)
 
 
 def process_with(actors, function, shared, *args):

@@ -154,7 +154,6 @@ class Actor(_core.Actor, _State):
             if end is not None:
                 end._leave(self.pid)
 
-
     @property
     def parent_process(self) -> Any:
         """What multiprocessing.parent_process() returns: made for those who ask."""
@@ -203,7 +202,9 @@ class Orphan:
 
     def __str__(self) -> str:
         when = time.strftime("%H:%M:%S", time.localtime(self.since))
-        head = f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        head = (
+            f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        )
         return "\n".join((head, *self.stacks))
 
 
