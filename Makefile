@@ -26,8 +26,8 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
-  test-ansible test-upstream compatibility models fuzz sim asan tsan lint format bench bench-runtime bench-python \
-  install clean help
+  test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan lint format bench \
+  bench-runtime bench-python install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -182,6 +182,12 @@ test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names o
 
 test-python: deps ## the Python binding, on each CPython found
 	@bash .ci/test-python.sh python
+
+test-scale: ## many simulated processes at once and one after another, on the newest CPython (minutes)
+	@bash .ci/deps.sh packages newest
+	@.venv/newest/bin/python tests/python/stress/many.py
+	@.venv/newest/bin/python tests/python/stress/successive.py
+	@.venv/newest/bin/python tests/python/stress/storm.py
 
 test-ansible: deps ## Ansible on forkless, on each ansible-core
 	@bash .ci/test-python.sh ansible

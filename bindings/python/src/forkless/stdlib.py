@@ -178,14 +178,14 @@ def install(patches: PatchSet) -> None:
         (base.sentinel.fget, _sentinel_code),
         (base.__repr__, _repr_code),
     ):
-        patches.code(function, replacement)  # type: ignore[arg-type]
+        patches.code(function, replacement)
     _patch_default_context(patches)
     stdlib_util.install(patches)
 
 
 def _patch_default_context(patches: PatchSet) -> None:
     """Let set_start_method() concern the process that calls it, and get_start_method() answer it."""
-    default: Any = context._default_context  # type: ignore[attr-defined]
+    default: Any = context._default_context
 
     def get(self: Any) -> Any:
         state: Any = MAIN if self is not default else here()
@@ -330,6 +330,6 @@ def _dup_fd_code(fd):  # type: ignore[no-untyped-def]
 def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
     """Make connection.Pipe() and reduction.DupFd() call these instead."""
     patches.attribute(connection, "_forkless_Pipe", lambda duplex: pipe(duplex))
-    patches.code(connection.Pipe, _pipe_code)  # type: ignore[arg-type]
+    patches.code(connection.Pipe, _pipe_code)
     patches.attribute(reduction, "_forkless_DupFd", dup_fd)
     patches.code(reduction.DupFd, _dup_fd_code)
