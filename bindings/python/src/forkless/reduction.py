@@ -28,7 +28,7 @@ from multiprocessing import context as mp_context
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from forkless import _core, exceptions, stdlib
+from forkless import _core, exceptions, patches, stdlib
 
 __all__ = ["DupFd", "Pickler", "carry", "deposit", "dump_whole", "dumps", "loads", "reference"]
 
@@ -82,6 +82,8 @@ class Pickler(pickle.Pickler):
             return reducer(obj)
         if isinstance(obj, BaseException) and obj is not self.root:
             return exceptions.reduce(self, obj)
+        if id(obj) in patches.replaced and self.carried is not None:
+            return patches.original, (id(obj),)
         return NotImplemented
 
 
@@ -268,15 +270,17 @@ def _withdraw(number: int) -> Any:
 # keep them alive; whoever sends one does until it has been received.
 _shared: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
+_numbering = threading.Lock()
 
 
 def reference(obj: Any) -> tuple[Any, tuple[int]]:
     """For __reduce__ of an object that is shared by reference: only while a process is started."""
     mp_context.assert_spawning(obj)
-    number = vars(obj).get("_forkless_number")
-    if number is None:
-        number = obj._forkless_number = next(_numbers)
-    _shared[number] = obj
+    with _numbering:  # the same number for all, whoever asks first
+        number = vars(obj).get("_forkless_number")
+        if number is None:
+            number = obj._forkless_number = next(_numbers)
+        _shared[number] = obj
     return _dereference, (number,)
 
 
