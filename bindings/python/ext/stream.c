@@ -377,26 +377,20 @@ fkl_err core_stream_poll_until(core_stream *stream, fkl_time deadline)
 
 // Closing
 
-// Each that is woken finds the stream closed and leaves. One that is counted but does not sleep yet
-// takes its unit without sleeping.
-static void wake_senders(core_stream *stream)
-{
-    if (stream->room != NULL) {
-        call_waiting(stream);
-    }
-}
-
 void core_stream_close(core_stream *stream)
 {
     fkl_channel_close(stream->channel);
     settle(stream);
-    wake_senders(stream);
+    if (stream->room != NULL) {
+        call_waiting(stream); // they find it closed
+    }
 }
 
+// Who waits for room is woken by what gets room: there are messages then, or their senders are
+// about to find the stream refused.
 void core_stream_refuse(core_stream *stream)
 {
     atomic_store(&stream->refused, true);
-    wake_senders(stream);
     discard(stream);
 }
 
