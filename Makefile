@@ -26,7 +26,7 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python test-scale \
-  test-ansible test-upstream models fuzz sim asan tsan lint format bench bench-runtime bench-python \
+  test-ansible test-upstream compatibility models fuzz sim asan tsan lint format bench bench-runtime bench-python \
   install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
@@ -195,6 +195,10 @@ test-ansible: deps ## Ansible on forkless, on each ansible-core
 test-upstream: ## CPython's own tests on actors (PYTHONS="newest 2.14", MODES="fork actor futures", ARGS)
 	@bash .ci/deps.sh packages $(or $(filter newest 2.14,$(PYTHONS)),$(if $(PYTHONS),,all))
 	@MODES="$(MODES)" ARGS="$(ARGS)" bash .ci/test-upstream.sh $(PYTHONS)
+
+compatibility: ## write docs/compatibility.md from what probes see (ENV=newest)
+	@bash .ci/deps.sh packages $(ENV)
+	@.venv/$(ENV)/bin/python tests/python/compatibility/page.py --write
 
 asan: ## C and Python tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@bash .ci/deps.sh packages asan

@@ -122,6 +122,19 @@ static void ring_for_all(const actor_object *self)
     core_bell_ring(&self->stop_bell);
 }
 
+int core_check_ended(core_state *state)
+{
+    fkl_actor *handle = fkl_self();
+    if (handle == NULL || !fkl_actor_stop_requested(handle)) {
+        return 0;
+    }
+    actor_object *self = (actor_object *)core_current(state);
+    if (self == NULL || self->thread_ident == 0) { // its exit functions run: they may
+        return 0;
+    }
+    return core_check_thrown(state);
+}
+
 void core_raise_process_exit(core_state *state)
 {
     actor_object *self = (actor_object *)core_current(state);

@@ -126,20 +126,6 @@ PyDoc_STRVAR(channel_put_doc,
              "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
              "(seconds), ValueError when it is closed, and what pickling raises.");
 
-// An actor that was ended neither sends nor takes anything any more, not even where it need not
-// wait. Raises ProcessExit.
-static bool has_ended(core_state *state)
-{
-    fkl_actor *self = fkl_self();
-    if (self == NULL || !fkl_actor_stop_requested(self)) {
-        return false;
-    }
-    if (core_raise_thrown(state) == 0) {
-        core_raise_process_exit(state);
-    }
-    return true;
-}
-
 // Destroys t->msg, which was not sent, and raises.
 static PyObject *refuse(core_state *state, transfer *t, fkl_err err)
 {
@@ -158,7 +144,7 @@ static PyObject *refuse(core_state *state, transfer *t, fkl_err err)
 // Sends t->msg, which it owns from here on.
 static PyObject *send(core_state *state, transfer *t)
 {
-    if (has_ended(state)) {
+    if (core_check_ended(state) < 0) {
         fkl_msg_destroy(t->msg);
         return NULL;
     }
@@ -244,7 +230,7 @@ static bool received(core_state *state, fkl_err err)
 static bool receive(core_state *state, transfer *t, const char *name, PyObject *const *args,
                     Py_ssize_t nargs)
 {
-    if (check_arity(name, nargs, 0, 2) < 0 || has_ended(state)) {
+    if (check_arity(name, nargs, 0, 2) < 0 || core_check_ended(state) < 0) {
         return false;
     }
     fkl_err err = core_stream_try_receive(t->stream, &t->msg);

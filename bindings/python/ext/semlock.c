@@ -476,7 +476,7 @@ static PyType_Slot semlock_slots[] = {
 static PyType_Spec semlock_spec = {
     .name = "forkless._core.SemLock",
     .basicsize = sizeof(semlock_object),
-    .flags = Py_TPFLAGS_DEFAULT,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .slots = semlock_slots,
 };
 

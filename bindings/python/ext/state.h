@@ -82,6 +82,10 @@ void core_raise_process_exit(core_state *state);
 // What a wait asks before it waits, and when it was woken.
 int core_check_thrown(core_state *state);
 
+// The same, but only for an actor that was told to stop and still runs its own code, not its exit
+// functions. Then it neither sends nor takes anything, not even where it need not wait.
+int core_check_ended(core_state *state);
+
 // What the calling thread polls together with the descriptors that it waits for: readable when
 // core_check_thrown() has something for it. -1: it acts for no actor, or with an exception set.
 int core_thread_bell(core_state *state);

@@ -47,12 +47,12 @@ DIFFERENCES = [
         "multiprocessing.Process",
         "module globals are shared with the parent, unless `forkless.isolate()` names them",
     ),
-    _cannot(
+    _differs(
         "a_crash_in_c_code",
         f"{P}.exitcode",
         "a crash in C code (SIGSEGV and the like) ends the interpreter with all simulated processes",
     ),
-    _cannot(
+    _differs(
         "killing_a_process_in_foreign_code",
         f"{P}.kill",
         "the exit code is there at once; a thread inside of foreign C code goes on until it comes back",
@@ -62,6 +62,13 @@ DIFFERENCES = [
         "all_start_methods",
         "multiprocessing.get_all_start_methods",
         "`actor` is one more",
+        modes=("actor",),
+    ),
+    _differs(
+        "what_spawned_programs_need",
+        "multiprocessing.spawn.get_preparation_data",
+        "a program, which may not know of forkless, is not told that the start method is `actor`",
+        modes=("actor",),
     ),
     _differs(
         "handles_of_processes",

@@ -34,15 +34,13 @@ What each public name of `multiprocessing`, of the process pool of `concurrent.f
 concerns the calling process does with simulated processes, compared with real ones that are started with
 `fork`. Each entry is shown by probes, small programs that are run with real processes and with simulated
 ones, on every Python that is tested: **same** means that they saw the same, **differs** that they saw
-what the last column says, **cannot be** that threads cannot do it. A probe for each name there is; what a
-probe does not look at is not promised.
+what the last column says, **cannot be** that a thread cannot do it at all. What no probe looks at is not
+promised.
 
-*install* is the start method `fork` after `forkless.install()` (`spawn` and `forkserver` are like it, except
-that arguments are pickled); *actor* is the start method `actor`.
+*install* is the start method `fork` after `forkless.install()`; *actor* is the start method `actor`.
 
 On platforms without processes (iOS, Android) `import forkless` supplies the C modules that are missing,
-`actor` is the default start method, and all of this holds there as far as no real process is
-concerned.
+`actor` is the default start method, and all of this holds there, but for what starts programs.
 """
 
 

@@ -57,9 +57,13 @@ class Exceptions:
         cls, mode: str, python: str, folder: pathlib.Path = _HERE / "exceptions"
     ) -> Exceptions:
         """The entries of a mode's file. Raises ValueError for an entry that is not as it should be."""
-        path = folder / f"{mode}.toml"
         found = cls()
-        if path.exists():
+        # What cannot pass on actors cannot without processes either.
+        elsewhere = {"no-processes": "fork", "no-processes-futures": "futures"}
+        for name in (mode, elsewhere.get(mode)):
+            path = folder / f"{name}.toml"
+            if not path.exists():
+                continue
             for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("except", []):
                 found._add(entry, python)
         return found

@@ -5,7 +5,8 @@
     python run.py MODE... --record
 
 A MODE is `fork`, `spawn` or `forkserver` (after forkless.install()), `actor`, or `futures` (the process
-pool of concurrent.futures after install(), on 'fork'). With --record they run on real processes instead and
+pool of concurrent.futures after install(), on 'fork'). `no-processes` is `fork` where the system has no
+processes, `no-processes-futures` likewise (support/no_processes.py). With --record they run on real processes instead and
 the baseline of this version is written anew. The tests run in several interpreters side by side. One
 that hangs or dies costs the test that it was at: another goes on behind it.
 
@@ -34,7 +35,17 @@ import expectations
 from expectations import Exceptions, Verdict
 
 _HERE = pathlib.Path(__file__).resolve().parent
-_MODES = ("fork", "spawn", "forkserver", "actor", "futures")
+_EMULATION = _HERE.parent / "support" / "no_processes.py"
+# Mode -> which suite, which start method, and in which variant of the emulation.
+_MODES = {
+    **{
+        method: ("multiprocessing", method, None)
+        for method in ("fork", "spawn", "forkserver", "actor")
+    },
+    "futures": ("futures", "fork", None),
+    "no-processes": ("multiprocessing", "fork", "none"),
+    "no-processes-futures": ("futures", "fork", "none"),
+}
 
 # Classes that take long come first, so that no child is left with one at the end.
 _LONG = ("Barrier", "Condition", "Manager", "Pool", "Wait", "Resource", "SharedMemory", "Deadlock")
@@ -46,6 +57,7 @@ class Run:
 
     suite: str
     method: str
+    variant: str | None
     real: bool
     limit: float
     only: list[str]
@@ -86,9 +98,15 @@ class Child:
         self.log = run.folder / f"log-{number}"
         work = run.folder / f"work-{number}"
         work.mkdir()
+        emulation = [str(_EMULATION), "--variant", run.variant, "--"] if run.variant else []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(_HERE / "child.py"), str(run.plan(number, **more))],
+                [
+                    sys.executable,
+                    *emulation,
+                    str(_HERE / "child.py"),
+                    str(run.plan(number, **more)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -266,9 +284,9 @@ def slowest(run: Run) -> None:
 
 def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Verdict | None:
     """One mode; None when this interpreter does not have the suite."""
-    suite, method = ("futures", "fork") if mode == "futures" else ("multiprocessing", mode)
+    suite, method, variant = _MODES[mode]
     python = expectations.version()
-    run = Run(suite, method, options.record, options.limit, [], folder)
+    run = Run(suite, method, variant, options.record, options.limit, [], folder)
     exceptions = Exceptions.read(mode, python)
     run.limits = exceptions.limits
     path = expectations.baseline_file(suite, "fork" if method == "actor" else method, python)

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 
 LIMIT = 30.0
 
@@ -98,3 +99,31 @@ def keep(value):
 
 def wait_for_kept(_=None):
     return kept.wait(LIMIT)
+
+
+def wait_if_zero(x):
+    if x == 0:
+        kept.wait(LIMIT)
+    return x
+
+
+def keep_both(event, queue):
+    keep((event, queue))
+
+
+def wait_and_put():
+    event, queue = kept
+    queue.put(event.wait(LIMIT))
+
+
+tracked = weakref.WeakSet()
+
+
+class Tracked:
+    """An object whose copies are listed while they live."""
+
+    def __setstate__(self, state):
+        tracked.add(self)
+
+    def __getstate__(self):
+        return {"not": "nothing"}

@@ -390,7 +390,6 @@ def test_uninstall_takes_everything_back(scripts):
             os: ('chdir', 'fchdir', 'umask', 'sched_getaffinity', 'getpriority', 'lockf', 'waitpid'),
             fcntl: ('lockf',),
             random: ('random', 'seed', 'getrandbits', 'getstate', 'setstate'),
-            actors.Actor: ('throw',),
             selectors.EpollSelector: ('select',),
         }
         def look():

@@ -93,6 +93,13 @@ def test_an_exception_keeps_type_arguments_attributes_and_notes(carry):
     assert copied.args[1] is not error.args[1]
 
 
+def test_an_exception_can_be_large(carry):
+    error = ValueError(b"x" * 1_000_000, bytearray(1_000_000))
+    error.view = pickle.PickleBuffer(bytearray(b"y" * 1_000_000))
+    copied = carry([raised(error)])[0] if carry is round_trip else carry(raised(error))
+    assert copied.args == error.args and copied.view == b"y" * 1_000_000
+
+
 def test_the_cause_is_the_remote_traceback(carry):
     copied = carry(raised(KeyError("k")))
     assert type(copied.__cause__) is forkless.RemoteTraceback

@@ -26,6 +26,7 @@ from support.pool_functions import (
     raise_unpicklable,
     unpicklable,
     wait_for_kept,
+    wait_if_zero,
     who,
 )
 from support.scripts import eventually
@@ -93,7 +94,7 @@ def test_a_pool_serves_several_threads_at_once(pool):
             if pool.map(double, [number] * 5, chunksize=1) != [2 * number] * 5:
                 wrong.append(number)
 
-    threads = [threading.Thread(target=use, args=(n,)) for n in range(6)]
+    threads = [threading.Thread(target=use, args=(n,), daemon=True) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -107,7 +108,10 @@ def test_several_threads_wait_for_the_same_result(context):
     got = []
     with context.Pool(1, initializer=keep, initargs=(event,)) as waiting:
         result = waiting.map_async(wait_for_kept, [1, 2], chunksize=1)
-        threads = [threading.Thread(target=lambda: got.append(result.get(LIMIT))) for _ in range(4)]
+        threads = [
+            threading.Thread(target=lambda: got.append(result.get(LIMIT)), daemon=True)
+            for _ in range(4)
+        ]
         for thread in threads:
             thread.start()
         event.set()
@@ -122,16 +126,35 @@ def test_several_threads_share_an_iterator(pool):
         taken = []
 
         def take(iterator=iterator, taken=taken):
-            for value in iterator:
-                taken.append(value)
+            for _ in range(75):
+                taken.append(next(iterator))
 
-        threads = [threading.Thread(target=take) for _ in range(4)]
+        threads = [threading.Thread(target=take, daemon=True) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(LIMIT)
             assert not thread.is_alive()
         assert sorted(taken) == [2 * x for x in range(300)]
+
+
+def test_threads_that_share_an_iterator_all_learn_that_there_are_results(context):
+    event = context.Event()
+    taken = []
+    with context.Pool(2, keep, (event,)) as pool:
+        iterator = pool.imap(wait_if_zero, range(4))
+        threads = [
+            threading.Thread(target=lambda: taken.append(next(iterator)), daemon=True)
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        assert eventually(lambda: len(iterator._waiting) == 4 and len(iterator._unsorted) == 3)
+        event.set()
+        for thread in threads:
+            thread.join(LIMIT)
+            assert not thread.is_alive()
+    assert sorted(taken) == [0, 1, 2, 3]
 
 
 # Errors
@@ -319,12 +342,18 @@ def test_a_generator_is_consumed_in_the_background(context):
 
 def test_what_an_endless_iterable_gives_is_not_hoarded(context):
     event = context.Event()
-    given = itertools.count()
+    given = []
+
+    def give():
+        while True:
+            given.append(1)
+            yield b"x" * 100_000
+
     with context.Pool(2, keep, (event,)) as pool:
         blocked = [pool.apply_async(wait_for_kept) for _ in range(2)]
-        large = (b"x" * 100_000 for _ in given)
-        iterator = pool.imap(len, large)
+        iterator = pool.imap(len, give())
         assert eventually(lambda: pool._taskqueue.qsize() >= 3)
+        assert len(given) <= 4
         event.set()
         assert [r.get(LIMIT) for r in blocked] == [True, True]
         assert next(iterator) == 100_000

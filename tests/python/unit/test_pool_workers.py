@@ -19,10 +19,14 @@ from forkless import _core
 from support.pool_functions import (
     LIMIT,
     Box,
+    Tracked,
     die,
     double,
     fail,
     keep,
+    keep_both,
+    tracked,
+    wait_and_put,
     wait_for_kept,
     who,
 )
@@ -190,6 +194,7 @@ def test_terminate_ends_workers_in_the_middle_of_their_tasks(context):
         lambda pool: pool.apply_async(spin),
         lambda pool: [pool.apply_async(time.sleep, (LIMIT,), callback=fail) for _ in range(9)],
         lambda pool: pool.imap_unordered(len, (b"x" * 10_000 for _ in itertools.count())),
+        fill,
     ):
         pool = context.Pool(2)
         kept_alive = prepare(pool)
@@ -197,6 +202,21 @@ def test_terminate_ends_workers_in_the_middle_of_their_tasks(context):
         pool.join()
         assert not any(worker.is_alive() for worker in pool._pool)
         del kept_alive
+    assert eventually(lambda: not {"PoolTasks", "PoolResults"} & thread_names())
+
+
+def thread_names():
+    return {thread.name for thread in threading.enumerate()}
+
+
+def fill(pool):
+    result = pool.imap(hold, (b"x" * 10_000 for _ in itertools.count()))
+    assert eventually(lambda: pool._taskqueue.qsize() >= 3)  # there is no room for more
+    return result
+
+
+def hold(_):
+    time.sleep(LIMIT)
 
 
 def spin():
@@ -252,6 +272,34 @@ def test_a_dropped_pool_lives_while_there_is_work_for_it(context):
         del quiet
         assert eventually(lambda: gc.collect() >= 0 and gone() is None)
     assert eventually(lambda: _core.counters()["live"] == 0)
+
+
+@pytest.mark.parametrize("method", ["apply_async", "starmap_async"])
+def test_a_dropped_pool_does_what_nobody_waits_for(context, method):
+    event, queue = context.Event(), context.SimpleQueue()
+    pool = context.Pool(1, keep_both, (event, queue))
+    args = () if method == "apply_async" else ([()],)
+    getattr(pool, method)(wait_and_put, *args)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del pool
+        gc.collect()
+        event.set()
+        assert queue.get() is True
+        assert eventually(lambda: gc.collect() >= 0 and _core.counters()["live"] == 0)
+
+
+def test_a_failing_task_leaves_no_arguments_behind_in_its_worker(context):
+    gc.collect()
+    gc.disable()
+    try:
+        with context.Pool(1) as pool:
+            with pytest.raises(ValueError):
+                pool.apply(fail, (Tracked(),))
+            assert pool.apply(double, (1,)) == 2
+            assert eventually(lambda: not tracked)
+    finally:
+        gc.enable()
 
 
 def test_arguments_and_results_are_let_go(pool):

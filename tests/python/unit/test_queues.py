@@ -409,9 +409,9 @@ def test_classes_made_after_install_run_on_actors(installed):
 
 
 def test_classes_made_before_install_run_on_actors(installed):
-    """Such a queue is one of the standard library's, with its pipe and feeder thread, and crosses to
-    the child as it does under spawn: attributes that a subclass added stay behind."""
-    check_final(FinalQueue(), FinalProcess)
+    final = FinalQueue()
+    assert isinstance(final, multiprocessing.queues.Queue)  # forkless.queues.Queue by now
+    check_final(final, FinalProcess)
 
 
 def check_final(final, process_class):

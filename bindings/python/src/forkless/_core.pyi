@@ -75,9 +75,14 @@ class Actor:
 
 @final
 class Channel:
-    """A queue of objects between actors; capacity 0: no bound."""
+    """A queue of objects between actors. It holds up to `capacity` of them, and takes none while `limit`
+    bytes or more are there; 0: no bound."""
 
-    def __new__(cls, capacity: int = 0) -> Channel: ...
+    def __new__(cls, capacity: int = 0, limit: int = 0) -> Channel: ...
+    @classmethod
+    def pair(cls, limit: int, /) -> tuple[Channel, Channel]:
+        """Two channels for the two directions of a connection: the descriptor of each is the other end
+        of that of the other."""
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int:
@@ -85,9 +90,17 @@ class Channel:
     @property
     def closed(self) -> bool:
         """Whether close() was called."""
+    @property
+    def used(self) -> bool:
+        """Whether anything was ever put."""
     def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
-        """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed, and
-        what pickling raises."""
+        """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed,
+        BrokenPipeError when nobody gets from it any more, and what pickling raises."""
+    def put_bytes(
+        self, buffer: Buffer, block: object = True, timeout: _Seconds | None = None, /
+    ) -> None:
+        """Send the bytes of a buffer; bytes themselves are shared. get_bytes() gives them, and get() the
+        object that they are the pickle of. Raises as put() does."""
     def put_ref(
         self, obj: object, block: object = True, timeout: _Seconds | None = None, /
     ) -> None:
@@ -96,6 +109,9 @@ class Channel:
     def get(self, block: object = True, timeout: _Seconds | None = None, /) -> Any:
         """Take the oldest object. Raises queue.Empty after the timeout, EOFError when the channel is
         closed and empty, CorruptMessage when the message is not what its codec says."""
+    def get_bytes(self, block: object = True, timeout: _Seconds | None = None, /) -> bytes:
+        """Take the oldest message as bytes: what put_bytes() sent, or a pickle of the object. Raises as
+        get() does, and what pickling raises."""
     def drain(self, into: list[Any], /) -> int:
         """Append all objects that are there to a list, oldest first, and return how many were taken.
         None is taken and not appended: it only wakes who waits. What was taken is in the list whatever
@@ -110,8 +126,12 @@ class Channel:
         """Send bytes as they are: one msgpack value, or raw bytes. For peers written in C."""
     def close(self) -> None:
         """Refuse further puts; what is in the channel can still be got."""
+    def refuse(self) -> None:
+        """Nobody will get from it any more: drop what is there; puts raise BrokenPipeError."""
+    def fileno(self, putting: object = False, /) -> int:
+        """A file descriptor that is readable exactly while get() would not block, or the other end of
+        it. Made at the first call; lives as long as the channel. Raises OSError (EMFILE)."""
 
-@final
 class SemLock:
     """A semaphore between actors, or a recursive mutex; the interface of _multiprocessing.SemLock."""
 
@@ -219,8 +239,9 @@ def unpack(data: Buffer, /) -> Any:
     """The object in msgpack bytes. Raises CorruptMessage."""
 
 def configure(
-    dumps: Callable[[Any], Buffer],
+    dumps: Callable[[Any], Any],
     loads: Callable[[Any], Any],
+    dump_bytes: Callable[[Any], bytes],
     error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:

@@ -125,7 +125,7 @@ class Connection(mp.Connection):
         return bool(self._closed_in) and (not self._holders or _core.getpid() in self._closed_in)
 
     @property
-    def _handle(self) -> int | None:  # type: ignore[override]
+    def _handle(self) -> int | None:
         return None if self.closed else self.fileno()
 
     def _check_closed(self) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from multiprocessing import context as mp
 from typing import Any
 
-from forkless import activation, connection, queues, stdlib, synchronize
+from forkless import activation, connection, queues, stdlib, stdlib_missing, synchronize
 from forkless.patches import PatchSet
 from forkless.popen import Popen, launch_like_fork
 from forkless.process import ActorProcess
@@ -84,4 +84,5 @@ def install_aliases(patches: PatchSet) -> None:
             "synchronize": {name: getattr(synchronize, name) for name in synchronize.__all__},
         },
     )
+    stdlib_missing.install_aliases(patches)
     stdlib.replace_pipe(patches, connection.Pipe, DupFd)

@@ -44,8 +44,6 @@ class _Outstanding:
     def __iter__(self) -> Iterator[int]:
         return (job._job for job in self._crew.unfinished())
 
-    keeps_pipe = True  # see queues.take_over()
-
 
 class _Waiting:
     """What a pool has as `_taskqueue`: the tasks that no worker has taken."""

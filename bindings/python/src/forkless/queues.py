@@ -12,7 +12,9 @@ their instances is initialised for simulated processes.
 
 from __future__ import annotations
 
+import functools
 import time
+import types
 import weakref
 from collections.abc import Callable
 from multiprocessing import queues as mp
@@ -244,21 +246,36 @@ def _become(queue: Any, ours: type) -> None:
 
 
 def take_over(patches: PatchSet, is_simulated: Callable[[Any], bool]) -> None:
-    """Let the standard library's queues be ours where is_simulated(ctx) says so of their context."""
+    """Let the standard library's queues be ours where is_simulated(ctx) says so of their context.
+
+    Their methods find ours also when a subclass calls them by the name of its base.
+    """
     for theirs, ours in (
         (mp.Queue, Queue),
         (mp.JoinableQueue, JoinableQueue),
         (mp.SimpleQueue, SimpleQueue),
     ):
         patches.attribute(theirs, "__init__", _choosing(theirs.__init__, ours, is_simulated))
+        for name, method in vars(ours).items():
+            original = vars(theirs).get(name)
+            if isinstance(original, types.FunctionType) and name != "__init__":
+                patches.attribute(theirs, name, _leading(original, method, ours))
 
 
 def _choosing(original: Any, ours: Any, is_simulated: Callable[[Any], bool]) -> Any:
-    def __init__(self: Any, *args: Any, ctx: Any) -> None:
-        if is_simulated(ctx) and not getattr(self, "keeps_pipe", False):
+    @functools.wraps(original)
+    def init(self: Any, *args: Any, ctx: Any) -> None:
+        if is_simulated(ctx):
             ours.__init__(self, *args, ctx=ctx)
         else:
             original(self, *args, ctx=ctx)
 
-    __init__.__qualname__ = original.__qualname__
-    return __init__
+    return init
+
+
+def _leading(original: Any, method: Any, ours: Any) -> Any:
+    @functools.wraps(original)
+    def lead(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return (method if isinstance(self, ours) else original)(self, *args, **kwargs)
+
+    return lead

@@ -13,14 +13,14 @@ Mirrors multiprocessing.reduction, and obeys what a program registered with its 
 from __future__ import annotations
 
 import array
-import copyreg
+import io
 import itertools
 import os
 import pickle
 import socket
 import threading
+import types
 import weakref
-from collections import ChainMap
 from collections.abc import Callable
 from multiprocessing import connection as mp_connection
 from multiprocessing import context as mp_context
@@ -29,7 +29,7 @@ from typing import Any
 
 from forkless import _core, exceptions, stdlib
 
-__all__ = ["DupFd", "Pickler", "carry", "deposit", "dumps", "loads", "reference"]
+__all__ = ["DupFd", "Pickler", "carry", "deposit", "dump_whole", "dumps", "loads", "reference"]
 
 # What dumps() returns for an object that is more than one string of bytes: the pickle in pieces, the
 # buffers outside of it, and what it carries, with the function that receives each.
@@ -52,13 +52,15 @@ def _carried(index: int) -> Any:
     return unpack(item)
 
 
+_BY_NAME = (type, types.FunctionType)  # no pickler asks a reducer for these
+
+
 class Pickler(pickle.Pickler):
     """The pickler of dumps(). Exceptions are reduced by forkless.exceptions."""
 
     root: BaseException | None = None  # an exception that is pickled as it is
     strict = False  # see exceptions.reduce()
     carried: list[Any] | None = None  # in the pickler of dumps() alone
-    dispatch_table = ChainMap(stdlib.REDUCERS, copyreg.dispatch_table)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -66,10 +68,14 @@ class Pickler(pickle.Pickler):
         self.depths: dict[int, int] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        carrier = _carriers.get(type(obj))
-        if carrier is not None and self.carried is not None:
-            self.carried.append((carrier[0](obj), carrier[1]))
+        cls = type(obj)
+        if cls in _carriers and self.carried is not None:
+            pack, unpack = _carriers[cls]
+            self.carried.append((pack(obj), unpack))
             return _carried, (len(self.carried) - 1,)
+        reducer = stdlib.REDUCERS.get(cls)
+        if reducer is not None and cls not in _BY_NAME:
+            return reducer(obj)
         if isinstance(obj, BaseException) and obj is not self.root:
             return exceptions.reduce(self, obj)
         return NotImplemented
@@ -140,11 +146,19 @@ def dumps(obj: Any, strict: bool = False) -> bytes | _Parcel:
     buffers: list[Any] = []
     pickler = Pickler(sink, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
     pickler.strict = strict
-    pickler.carried = carried = []
+    carried: list[Any] = []
+    pickler.carried = carried
     pickler.dump(obj)
     if len(sink.pieces) == 1 and not buffers and not carried:
         return sink.pieces[0]
     return sink.pieces, [_snapshot(buffer) for buffer in buffers], carried
+
+
+def dump_whole(obj: Any) -> bytes:
+    """The same as one pickle, which carries nothing, for bytes that end up in a record."""
+    buffer = io.BytesIO()
+    Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(obj)
+    return buffer.getvalue()
 
 
 def loads(parcel: Any) -> Any:

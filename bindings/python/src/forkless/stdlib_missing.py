@@ -7,7 +7,7 @@ Together with stdlib.py the only module that reaches into its private parts. Che
 - ``multiprocessing.context``: ``_default_context`` with its ``_default_context`` and ``_actual_context``, the ``_Popen`` of ``ForkProcess``,
   ``SpawnProcess`` and ``ForkServerProcess``, and what stdlib.register() has put there;
 - ``multiprocessing.resource_tracker``: ``_resource_tracker``, ``ResourceTracker.ensure_running``,
-  ``getfd`` and ``_send``, ``_CLEANUP_FUNCS``;
+  ``getfd``, ``_check_alive`` and ``_send``, ``_CLEANUP_FUNCS``;
 - ``multiprocessing.heap.Arena._dir_candidates``.
 
 None of it is taken back: without it these parts cannot work at all.
@@ -24,10 +24,12 @@ from multiprocessing import context, resource_tracker, util
 from typing import Any, NoReturn
 
 from forkless import missing
+from forkless.patches import PatchSet
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "install_aliases"]
 
 _STANDARD = ("ForkProcess", "SpawnProcess", "ForkServerProcess")
+_LONGEST = 512  # of what is sent to a process that tracks resources: names have the same limit here
 _LAST = -(1 << 30)  # after all finalizers of other people
 
 
@@ -47,9 +49,14 @@ class LocalTracker(resource_tracker.ResourceTracker):
             raise _unsupported("there is no process that tracks resources")
         return super().getfd()
 
+    def _check_alive(self) -> bool:
+        return not missing.has_processes() or super()._check_alive()  # type: ignore[misc]
+
     def _send(self, cmd: str, name: str, rtype: str) -> None:
         if not self._keeps(rtype):
             super()._send(cmd, name, rtype)  # type: ignore[misc]
+        elif len(f"{cmd}:{name}:{rtype}\n") > _LONGEST:
+            raise ValueError("msg too long")
         elif cmd == "REGISTER":
             _left(rtype).add(name)
         elif cmd == "UNREGISTER":
@@ -110,17 +117,26 @@ def adapt(is_installed: Callable[[], bool], serve_default_context: Callable[[], 
         heap.Arena._dir_candidates = []  # type: ignore[attr-defined]
 
 
+_platform_default: list[Any] = []  # the context that is the default elsewhere, if it was replaced
+
+
+def install_aliases(patches: PatchSet) -> None:
+    """Where all start methods run on actors, the default is what it is on platforms with processes."""
+    if _platform_default:
+        patches.attribute(context._default_context, "_default_context", _platform_default[0])
+
+
 def _prefer_actors(is_installed: Callable[[], bool]) -> None:
     known: Any = context._forkless_start_methods  # type: ignore[attr-defined]
 
     def start_methods(default_context: Any) -> list[str]:
-        others = known(default_context) if is_installed() else []
-        return ["actor", *(name for name in others if name != "actor")]
+        return known(default_context) if is_installed() else ["actor"]
 
     context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
     default: Any = context._default_context
     actor = context._concrete_contexts["actor"]  # type: ignore[attr-defined]
-    if default._actual_context is not None and default._actual_context is default._default_context:
+    _platform_default.append(default._default_context)
+    if default._actual_context is default._default_context:
         default._actual_context = actor  # somebody has asked for it, nobody has chosen it
     default._default_context = actor
     for name in _STANDARD:
