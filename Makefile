@@ -12,7 +12,7 @@
 #   VARIANT      the folder of build/ to build in: plain, asan, tsan, sim and sim-asan, which have
 #                flags of their own, or any other name, to keep a build with your flags apart
 #   PYTHONS      for test-upstream: environments of .venv; all by default
-#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures
+#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures, no-processes, no-processes-futures
 #   ENV=2.14     the Python environment for the demo; ARGS are arguments for it, such as "-f 50"
 
 ifneq ($(origin ENV),command line) # the environment may hold an ENV that is not ours
@@ -25,9 +25,9 @@ OUT := build/$(VARIANT)
 VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkless/base.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
-.PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python test-scale \
-  test-ansible test-upstream compatibility models fuzz sim asan tsan lint format bench bench-runtime bench-python \
-  install clean help
+.PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
+  test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan lint format bench \
+  bench-runtime bench-python install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 

@@ -65,11 +65,22 @@ class Actor:
     def throw(self, exception: BaseException, /) -> None:
         """Raise the exception in the actor's own thread: at once in a wait of forkless, else at the
         next bytecode. A ProcessExit replaces one that was not raised yet; others leave it in place."""
+    def throw_again(self, exception: BaseException, /) -> None:
+        """Raise, at the next bytecode of the calling thread, an exception that was thrown at it and got
+        lost: where it was raised nobody could catch it."""
     def enter(self) -> None:
         """Called by the target when it is ready for exceptions that others throw; raises at once what
         was thrown before."""
     def leave(self) -> None:
         """Called by the target when it is no longer ready for them."""
+    def expose(self) -> None:
+        """Let throw_at_threads() reach the calling thread, which acts for the actor and is not its own.
+        To be followed by hide() in the same thread."""
+    def hide(self) -> None:
+        """End what expose() began, and take back what is on its way."""
+    def throw_at_threads(self) -> int:
+        """Raise ProcessExit in the exposed threads of the actor, but for the calling one. Each gets one.
+        Returns how many there were."""
     def run(self, function: Callable[..., _T], /, *args: Any) -> _T:
         """Call function(*args) in this thread on behalf of the actor: current() is it."""
 
@@ -245,17 +256,16 @@ def configure(
     error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
-    """Set the functions that carry objects that are not plain data between actors."""
+    """Set the functions that carry objects that are not plain data between actors. Once: the second
+    call is a RuntimeError."""
+
+def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
+    """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
+    there, is raised again; all else goes to hooks['hook']."""
 
 def set_metaclass(cls: type, metaclass: type, /) -> None:
     """Change the type of a class to one with the same layout. The caller changes the class as well, so
     that no cache keeps what it knew. Raises TypeError for another layout."""
-
-def throw_at(thread_ident: int, exception_class: type[BaseException], /) -> bool:
-    """Raise an instance of the class at the next bytecode of a thread. Whether there was such a thread."""
-
-def take_back() -> None:
-    """Take back what was thrown at this thread and not yet raised."""
 
 def wait_descriptor(fd: int, events: int, timeout: _Seconds | None = None, /) -> int:
     """poll(2) for one descriptor: what it is ready for, 0 after the timeout. Ends with what is thrown at

@@ -60,7 +60,7 @@ class _State:
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
-        self.interruptible: set[int] = set()  # those of them that can be unwound now
+        self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
         # Called with a child that has ended or is about to, in any thread, perhaps twice.
@@ -182,7 +182,9 @@ def find(pid: int) -> Actor | None:
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
-    return [actor for actor in list(_by_pid.values()) if actor.poll() is None]
+    # valuerefs(), because values() iterates over what other threads change.
+    actors = [ref() for ref in _by_pid.valuerefs()]
+    return [actor for actor in actors if actor is not None and actor.poll() is None]
 
 
 def group_members(pgid: int) -> list[Actor]:

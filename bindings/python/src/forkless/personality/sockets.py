@@ -21,6 +21,7 @@ from typing import Any
 
 from forkless import _core
 from forkless.patches import PatchSet
+from forkless.personality import threads
 from forkless.personality.waits import _IN, _OUT, Deadline, _noting, elsewhere
 
 __all__ = ["close_opened", "install"]
@@ -289,9 +290,18 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
 
 
 def close_opened(actor: Any) -> None:
-    """Close the sockets and connections that an actor has made, as the kernel would."""
-    while actor.opened:
+    """Close the sockets and connections that an actor has made, as the kernel would.
+
+    Connections when the last of its threads has ended: one may be closing its own just now, and a
+    descriptor that is closed twice may be somebody else's the second time.
+    """
+    _close([opened for opened in list(actor.opened) if isinstance(opened, socket.socket)])
+    threads.after_helpers(actor, lambda: _close(list(actor.opened)))
+
+
+def _close(opened: list[Any]) -> None:
+    for one in opened:
         try:
-            actor.opened.pop().close()
-        except (KeyError, OSError, ValueError):
-            pass  # gone, or closed already
+            one.close()
+        except (OSError, ValueError):
+            pass  # closed already
