@@ -61,8 +61,8 @@ for process in processes:
     process.start()
 for _ in ways:
     said.get(timeout=30)
-print('ready', flush=True)
 try:
+    print('ready', flush=True)
     time.sleep(300)
 except KeyboardInterrupt:
     print('interrupted')
@@ -155,8 +155,8 @@ assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
 bare = context.Process(target=wait_for_ever, args=('bare', said, nothing), daemon=True)
 bare.start()
 said.get(timeout=30), said.get(timeout=30)
-print('ready', flush=True)
 try:
+    print('ready', flush=True)
     time.sleep(300)
 except KeyboardInterrupt:
     print(said.get(timeout=30), protected.is_alive(), flush=True)
