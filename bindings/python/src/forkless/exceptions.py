@@ -232,8 +232,6 @@ def error_record(error: BaseException) -> dict[str, Any]:
     """What there is to say about an exception, and its pickle."""
     from forkless import reduction  # which imports this module
 
-    from forkless.reduction import Pickler
-
     record = _record(error)
     record["trace"] = _trace(error)
     inner = record
