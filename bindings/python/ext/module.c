@@ -59,6 +59,10 @@ static PyObject *module_sleep(PyObject *module, PyObject *seconds)
         PyErr_SetString(PyExc_ValueError, "sleep length must be non-negative");
         return NULL;
     }
+    if (number > 9.2e9) { // as time.sleep(), which counts nanoseconds in 64 bits
+        PyErr_SetString(PyExc_OverflowError, "timestamp too large to convert to C PyTime_t");
+        return NULL;
+    }
     fkl_time deadline;
     if (core_deadline(seconds, &deadline) < 0) {
         return NULL;

@@ -2,10 +2,12 @@
 """What is expected of each test, and what to say of what came of it. Pure functions and data files.
 
 `baseline/SUITE-METHOD-VERSION.txt` names the tests that do *not* pass with real processes on that version;
-all others must pass on actors, but for those in `exceptions/MODE.toml`. There, each table `[[except]]` has
+all others must pass on actors, but for those in `exceptions/SUITE.toml` and, where there are no processes, in
+`exceptions/MODE.toml` as well. There, each table `[[except]]` has
 
 - `tests`: their names, `Class.test`;
 - `reason`: why they cannot pass, or do not yet;
+- `modes` (optional): the modes of run.py that it is about;
 - `pythons` (optional): versions that it is about, such as "3.13-", "-3.12", "3.12-3.13" or "3.13t";
 - `varies = true` (optional): a test that sometimes passes, and the reason says why;
 - `limit = 5` (optional): seconds after which such a test has hung, instead of those of all others;
@@ -21,7 +23,15 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Exceptions", "Verdict", "baseline_file", "judge", "read_baseline", "version"]
+__all__ = [
+    "Exceptions",
+    "Verdict",
+    "baseline_file",
+    "exceptions_file",
+    "judge",
+    "read_baseline",
+    "version",
+]
 
 _HERE = pathlib.Path(__file__).resolve().parent
 
@@ -35,6 +45,11 @@ def version() -> str:
 def baseline_file(suite: str, method: str, python: str) -> pathlib.Path:
     """Where the tests are named that do not pass with real processes."""
     return _HERE / "baseline" / f"{suite}-{method}-{python}.txt"
+
+
+def exceptions_file(name: str) -> pathlib.Path:
+    """Where the exceptions of a suite, or of a mode without processes, are listed."""
+    return _HERE / "exceptions" / f"{name}.toml"
 
 
 def read_baseline(path: pathlib.Path) -> set[str]:
@@ -53,28 +68,23 @@ class Exceptions:
     limits: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(
-        cls, mode: str, python: str, folder: pathlib.Path = _HERE / "exceptions"
-    ) -> Exceptions:
-        """The entries of a mode's file. Raises ValueError for an entry that is not as it should be."""
-        found = cls()
-        # What cannot pass on actors cannot without processes either.
-        elsewhere = {"no-processes": "fork", "no-processes-futures": "futures"}
-        for name in (mode, elsewhere.get(mode)):
-            path = folder / f"{name}.toml"
-            if not path.exists():
-                continue
-            for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("except", []):
-                found._add(entry, python)
-        return found
+    def read(cls, text: str, mode: str, python: str) -> Exceptions:
+        """The entries of a file. Raises ValueError for an entry that is not as it should be."""
+        return cls().add(text, mode, python)
 
-    def _add(self, entry: dict[str, Any], python: str) -> None:
-        unknown = set(entry) - {"tests", "reason", "pythons", "varies", "run", "limit"}
+    def add(self, text: str, mode: str, python: str) -> Exceptions:
+        """The same with the entries of a further file."""
+        for entry in tomllib.loads(text).get("except", []):
+            self._add(entry, mode, python)
+        return self
+
+    def _add(self, entry: dict[str, Any], mode: str, python: str) -> None:
+        unknown = set(entry) - {"tests", "reason", "modes", "pythons", "varies", "run", "limit"}
         if unknown or not entry.get("tests") or not entry.get("reason"):
             raise ValueError(
                 f"an exception needs tests and a reason, and knows no {unknown}: {entry}"
             )
-        if not concerns(entry.get("pythons", ""), python):
+        if mode not in entry.get("modes", [mode]) or not concerns(entry.get("pythons", ""), python):
             return
         for test in entry["tests"]:
             self.reasons[test] = entry["reason"]

@@ -6,8 +6,8 @@
 
 A MODE is `fork`, `spawn` or `forkserver` (after forkless.install()), `actor`, or `futures` (the process
 pool of concurrent.futures after install(), on 'fork'). `no-processes` is `fork` where the system has no
-processes, `no-processes-futures` likewise (support/no_processes.py). With --record they run on real processes instead and
-the baseline of this version is written anew. The tests run in several interpreters side by side. One
+processes, `no-processes-futures` likewise (support/no_processes.py). With --record they run on real
+processes instead and the baseline of this version is written anew. The tests run in several interpreters side by side. One
 that hangs or dies costs the test that it was at: another goes on behind it.
 
 It fails when a test fails, hangs or is missing that passes with real processes and is not listed in
@@ -282,12 +282,24 @@ def slowest(run: Run) -> None:
         print(f"  {seconds:7.2f} s  {name}")
 
 
+def exceptions_of(mode: str, python: str) -> Exceptions:
+    """What is listed for a mode. What cannot pass on actors cannot without processes either."""
+    suite, method, variant = _MODES[mode]
+    plain = suite if suite == "futures" else method
+    text = expectations.exceptions_file(suite).read_text(encoding="utf-8")
+    exceptions = Exceptions.read(text, plain, python)
+    if variant is not None:
+        text = expectations.exceptions_file(mode).read_text(encoding="utf-8")
+        exceptions.add(text, mode, python)
+    return exceptions
+
+
 def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Verdict | None:
     """One mode; None when this interpreter does not have the suite."""
     suite, method, variant = _MODES[mode]
     python = expectations.version()
     run = Run(suite, method, variant, options.record, options.limit, [], folder)
-    exceptions = Exceptions.read(mode, python)
+    exceptions = exceptions_of(mode, python)
     run.limits = exceptions.limits
     path = expectations.baseline_file(suite, "fork" if method == "actor" else method, python)
     if not all_tests(run):

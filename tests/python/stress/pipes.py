@@ -58,9 +58,7 @@ def run():
     context = multiprocessing.get_context("spawn")
     turns = 0
     while stress.running():
-        askers = [
-            context.Process(target=ask, args=(context, who, turns)) for who in range(PAIRS)
-        ]
+        askers = [context.Process(target=ask, args=(context, who, turns)) for who in range(PAIRS)]
         for process in askers:
             process.start()
         for process in askers:

@@ -93,7 +93,9 @@ def batch(context, number):
     numbers = stress.numbers("batch", number)
     kind = numbers.randrange(3)
     bound = numbers.choice([0, 1, 7])
-    items = (context.Queue(bound), context.JoinableQueue(bound), Simple(context.SimpleQueue()))[kind]
+    items = (context.Queue(bound), context.JoinableQueue(bound), Simple(context.SimpleQueue()))[
+        kind
+    ]
     counts = context.SimpleQueue()
     producers = [
         context.Process(target=produce, args=(items, who, number)) for who in range(PRODUCERS)

@@ -241,3 +241,33 @@ def test_a_barrier_lets_all_through_at_once(context):
 
 def test_the_version_is_that_of_the_library():
     assert forkless.__version__.count(".") == 2
+
+
+def test_what_a_killed_manager_kept_is_gone_and_nobody_waits_for_it(context):
+    manager = context.Manager()
+    proxy = manager.list([1, 2])
+    assert list(proxy) == [1, 2]
+    manager._process.kill()
+    manager._process.join(30)
+    with pytest.raises((OSError, EOFError)):
+        len(proxy)
+    with pytest.raises((OSError, EOFError)):  # nor by a new connection
+        manager.list()
+
+
+def test_a_manager_may_have_been_imported_before(scripts):
+    assert scripts.check(
+        """
+        import multiprocessing, multiprocessing.managers, forkless
+
+        if __name__ == '__main__':
+            for name in 'spawn', 'fork':
+                forkless.install()
+                with multiprocessing.get_context(name).Manager() as manager:
+                    with manager.Lock(), manager.Condition():
+                        print(manager.Queue().empty(), manager.list([name]))
+                forkless.uninstall()
+                import threading
+                print(type(threading.Lock).__module__ != 'forkless.personality.mutexes')
+        """
+    ) == ["True ['spawn']", "True", "True ['fork']", "True"]

@@ -180,11 +180,44 @@ class SemLock:
         /,
     ) -> bool:
         """Condition.wait() on this lock, with the other semaphores of the condition."""
+    def _notify(self, sleeping: SemLock, waiting: SemLock, woken: SemLock, n: int, /) -> None:
+        """Condition.notify() on this lock, with the other semaphores of the condition."""
     def _count(self) -> int: ...
     def _is_mine(self) -> bool: ...
     def _get_value(self) -> int: ...
     def _is_zero(self) -> bool: ...
     def _after_fork(self) -> None: ...
+
+@final
+class Lock:
+    """What threading.Lock() returns in a simulated process: the same interface."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *args: object) -> None: ...
+
+@final
+class RLock:
+    """What threading.RLock() returns in a simulated process."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *args: object) -> None: ...
+
+class Dispatch:
+    """Calls `original` in the real process and `in_actor` in simulated ones. A method binds to the
+    instances of its class."""
+
+    __wrapped__: Any
+
+    def __new__(
+        cls, original: Callable[..., Any], in_actor: Callable[..., Any], method: bool = False
+    ) -> Dispatch: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 def current() -> Any:
     """The actor that the calling thread acts for, an instance of a subclass of Actor; or None."""
@@ -233,6 +266,29 @@ def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
 def set_metaclass(cls: type, metaclass: type, /) -> None:
     """Change the type of a class to one with the same layout. The caller changes the class as well, so
     that no cache keeps what it knew. Raises TypeError for another layout."""
+
+def wait_descriptor(fd: int, events: int, timeout: _Seconds | None = None, /) -> int:
+    """poll(2) for one descriptor: what it is ready for, 0 after the timeout. Ends with what is thrown at
+    the actor, and in its further threads when it is ended."""
+
+def poll_descriptors(
+    descriptors: dict[int, int], timeout: _Seconds | None = None, /
+) -> dict[int, int]:
+    """The same for a dict of descriptor -> events; those that are ready."""
+
+def read(fd: int, n: int, /) -> bytes:
+    """os.read(), with a wait that ends as wait_descriptor() does."""
+
+def read_into(fd: int, buffer: Buffer, /) -> int:
+    """The same into a buffer; how many bytes."""
+
+def write(fd: int, data: Buffer, /) -> int:
+    """os.write(), with waits that end as wait_descriptor() does."""
+
+with_enter: (
+    Any  # __enter__ and __exit__ of classes that have a SemLock in _semlock or in _lock._semlock
+)
+with_exit: Any
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

@@ -60,6 +60,7 @@ class _State:
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
+        self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
         # Called with a child that has ended or is about to, in any thread, perhaps twice.
@@ -153,7 +154,6 @@ class Actor(_core.Actor, _State):
             if end is not None:
                 end._leave(self.pid)
 
-
     @property
     def parent_process(self) -> Any:
         """What multiprocessing.parent_process() returns: made for those who ask."""
@@ -204,7 +204,9 @@ class Orphan:
 
     def __str__(self) -> str:
         when = time.strftime("%H:%M:%S", time.localtime(self.since))
-        head = f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        head = (
+            f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        )
         return "\n".join((head, *self.stacks))
 
 

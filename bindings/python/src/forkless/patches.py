@@ -9,9 +9,12 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ["PatchSet", "plain"]
+__all__ = ["PatchSet", "original", "plain", "replaced"]
 
 _MISSING = object()
+
+# Functions and classes, by id(), in whose places others stand: they cannot be pickled by their names.
+replaced: dict[int, Any] = {}
 
 
 def plain(kind: type) -> Any:
@@ -22,6 +25,11 @@ def plain(kind: type) -> Any:
         return kind(*args, **kwargs)
 
     return make
+
+
+def original(number: int) -> Any:
+    """The one of `replaced` with this number."""
+    return replaced[number]
 
 
 class PatchSet:
@@ -40,6 +48,9 @@ class PatchSet:
             value.__module__, value.__name__ = owner.__name__, name
             value.__qualname__ = name  # so that it can be pickled, as the original can
         setattr(owner, name, value)
+        if isinstance(owner, types.ModuleType) and callable(before):
+            replaced[id(before)] = before
+            self._undo.append(lambda: replaced.pop(id(before), None))
         if before is _MISSING:
             self._undo.append(lambda: delattr(owner, name))
         else:
@@ -66,7 +77,7 @@ class PatchSet:
         else:
             self._undo.append(lambda: mapping.__setitem__(key, before))
 
-    def code(self, function: types.FunctionType, replacement: types.FunctionType) -> None:
+    def code(self, function: Any, replacement: Any) -> None:
         """Make `function` run the code of `replacement`, with the globals that it has.
 
         For functions that others took a reference to when they were imported: setting the attribute

@@ -60,7 +60,7 @@ class ParentProcess(mp.BaseProcess):
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end of the parent; that of the real process ends everything."""
         if self._actor is MAIN:
-            _core.sleep(1e10 if timeout is None else max(timeout, 0.0))
+            _core.sleep(9e9 if timeout is None else min(max(timeout, 0.0), 9e9))
         else:
             self._actor.join(timeout)
 

@@ -13,6 +13,7 @@ Mirrors multiprocessing.reduction, and obeys what a program registered with its 
 from __future__ import annotations
 
 import array
+import functools
 import io
 import itertools
 import os
@@ -27,7 +28,7 @@ from multiprocessing import context as mp_context
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from forkless import _core, exceptions, stdlib
+from forkless import _core, exceptions, patches, stdlib
 
 __all__ = ["DupFd", "Pickler", "carry", "deposit", "dump_whole", "dumps", "loads", "reference"]
 
@@ -62,10 +63,13 @@ class Pickler(pickle.Pickler):
     strict = False  # see exceptions.reduce()
     carried: list[Any] | None = None  # in the pickler of dumps() alone
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.open: set[int] = set()
-        self.depths: dict[int, int] = {}
+    @functools.cached_property
+    def open(self) -> set[int]:
+        return set()
+
+    @functools.cached_property
+    def depths(self) -> dict[int, int]:
+        return {}
 
     def reducer_override(self, obj: Any) -> Any:
         cls = type(obj)
@@ -78,11 +82,15 @@ class Pickler(pickle.Pickler):
             return reducer(obj)
         if isinstance(obj, BaseException) and obj is not self.root:
             return exceptions.reduce(self, obj)
+        if id(obj) in patches.replaced and self.carried is not None:
+            return patches.original, (id(obj),)
         return NotImplemented
 
 
 class _Sink:
     """Where a pickle is written to: large objects come as pieces of their own."""
+
+    __slots__ = ("pieces",)
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []

@@ -25,7 +25,7 @@ from multiprocessing import process, util
 from typing import Any
 
 from forkless import _core
-from forkless.actors import FIRST_PID, MAIN, Actor, MainActor, find, here
+from forkless.actors import FIRST_PID, MAIN, Actor, find, here
 from forkless.patches import PatchSet
 
 __all__ = [
@@ -91,7 +91,11 @@ class _Registry(MutableMapping[Any, Any]):
         return len(here().finalizers)
 
     def clear(self) -> None:
-        here().finalizers.clear()
+        process = here()
+        if isinstance(process, Actor):
+            release(process)
+        else:
+            process.finalizers.clear()
 
     def copy(self) -> dict[Any, Any]:
         return here().finalizers.copy()
@@ -123,7 +127,7 @@ def _patch_finalize(patches: PatchSet) -> None:
 
 
 def release(actor: Actor) -> None:
-    """Forget the finalizers of an actor that has ended.
+    """Forget the finalizers of an actor that has ended, or is about to.
 
     They end with it, as with a process. But what the kernel would take back from a process, the real
     process has to give back, once the object that it belongs to is gone.
@@ -138,7 +142,7 @@ def release(actor: Actor) -> None:
 def _is_release(callback: Any) -> bool:
     """Whether a callback closes a descriptor or frees a block of multiprocessing.heap."""
     owner = type(getattr(callback, "__self__", None))
-    return callback is _real_close or owner.__module__ == "multiprocessing.heap"
+    return callback in (_real_close, os.close) or owner.__module__ == "multiprocessing.heap"
 
 
 # Calls on behalf of others. The queue and the lock can be used from the garbage collector.
@@ -259,7 +263,7 @@ def after_fork_calls() -> list[tuple[Callable[[Any], object], Any]]:
     if not _programs_have_registered:
         return []
     registry: dict[Any, Any] = util._afterfork_registry  # type: ignore[attr-defined]
-    items = sorted(list(registry.items()), key=lambda item: item[0][0])
+    items = sorted(registry.items(), key=lambda item: item[0][0])
     return [(key[2], obj) for key, obj in items if _is_of_a_program(key[2])]
 
 

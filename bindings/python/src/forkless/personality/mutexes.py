@@ -59,7 +59,7 @@ def _maker(owner: Any, name: str, ours: Any, kind: type) -> _Maker:
     return _Maker(name, (), members)
 
 
-class _SimpleQueue(queue.SimpleQueue):  # type: ignore[type-arg]
+class _SimpleQueue(queue.SimpleQueue):
     """The simple queue of an actor: that of the standard library, and a semaphore to wait for."""
 
     def __init__(self) -> None:
@@ -85,8 +85,10 @@ class _SimpleQueue(queue.SimpleQueue):  # type: ignore[type-arg]
 
 def install(patches: PatchSet) -> None:
     """Replace the factories, for actors only."""
-    lock = _maker(threading, "Lock", _core.Lock, type(threading.Lock()))
-    _update_managers(patches, threading.Lock, lock)
+    original = threading.Lock
+    lock = _maker(threading, "Lock", _core.Lock, type(original()))
+    _update_managers(original, lock)
+    patches.call_on_undo(lambda: _update_managers(lock, original))
     patches.attribute(threading, "Lock", lock)
     patches.dispatch(threading, "_allocate_lock", _core.Lock)
     if getattr(threading, "_CRLock", None) is not None:  # what RLock() calls
@@ -98,14 +100,14 @@ def install(patches: PatchSet) -> None:
     patches.dispatch(threading.Thread, "join", _join_method(threading.Thread.join))
 
 
-def _update_managers(patches: PatchSet, before: Any, after: Any) -> None:
-    """Managers took a reference to threading.Lock when they were imported."""
+def _update_managers(before: Any, after: Any) -> None:
+    """Managers take a reference to threading.Lock when they are imported."""
     managers: Any = sys.modules.get("multiprocessing.managers")
     if managers is not None:
         registry = managers.SyncManager._registry
         for typeid, (factory, *rest) in list(registry.items()):
             if factory is before:
-                patches.item(registry, typeid, (after, *rest))
+                registry[typeid] = (after, *rest)
 
 
 def _join_method(original: Any) -> Any:

@@ -192,7 +192,7 @@ def _interrupt_main_function() -> Any:
         actor: Any = _core.current()
         if actor is None:
             _note_direct(signum, True)
-            real_interrupt_main(signum)
+            real_interrupt_main(signum)  # type: ignore[arg-type]
         else:
             _check(signum)
             deliver(actor, signum)

@@ -21,6 +21,7 @@ from typing import Any
 
 from forkless import _core
 from forkless.patches import PatchSet
+from forkless.personality import threads
 from forkless.personality.waits import _IN, _OUT, Deadline, _noting, elsewhere
 
 __all__ = ["close_opened", "install"]
@@ -129,9 +130,7 @@ def _sending_methods(cls: Any) -> list[Any]:
     real_sendmsg = getattr(cls, "sendmsg", None)
 
     def some(sock: Any, data: Any, flags: int, timeout: float | None) -> int:
-        return int(
-            _repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags))
-        )
+        return int(_repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags)))
 
     def send(self: Any, data: Any, flags: int = 0, /) -> int:
         timeout = self.gettimeout()
@@ -210,7 +209,7 @@ def _connected(cls: Any, sock: Any, address: Any, timeout: float | None) -> int:
     """Connect; 0 or a number of errno. Raises TimeoutError."""
     real_connect_ex = cls.connect_ex
     if isinstance(real_connect_ex, _core.Dispatch):
-        real_connect_ex = real_connect_ex.__wrapped__  # type: ignore[attr-defined]
+        real_connect_ex = real_connect_ex.__wrapped__
     sock.settimeout(0)
     try:
         number = real_connect_ex(sock, address)
@@ -261,7 +260,7 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
         return
     real_read, real_handshake = cls.read, cls.do_handshake
 
-    def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002
+    def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:
         timeout = self.gettimeout()
         if timeout != 0 and self.fileno() >= 0 and self._sslobj is not None and not self.pending():
             _wait(self, _IN, Deadline(timeout))
@@ -269,7 +268,7 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
 
     def do_handshake(self: Any, block: bool = False) -> None:
         timeout = self.gettimeout()
-        if timeout == 0 and not block or self.fileno() < 0:
+        if (timeout == 0 and not block) or self.fileno() < 0:
             real_handshake(self, block)
             return
         deadline = Deadline(timeout or None)
@@ -291,9 +290,18 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
 
 
 def close_opened(actor: Any) -> None:
-    """Close the sockets and connections that an actor has made, as the kernel would."""
-    while actor.opened:
+    """Close the sockets and connections that an actor has made, as the kernel would.
+
+    Connections when the last of its threads has ended: one may be closing its own just now, and a
+    descriptor that is closed twice may be somebody else's the second time.
+    """
+    _close([opened for opened in list(actor.opened) if isinstance(opened, socket.socket)])
+    threads.after_helpers(actor, lambda: _close(list(actor.opened)))
+
+
+def _close(opened: list[Any]) -> None:
+    for one in opened:
         try:
-            actor.opened.pop().close()
-        except (KeyError, OSError, ValueError):
-            pass  # gone, or closed already
+            one.close()
+        except (OSError, ValueError):
+            pass  # closed already

@@ -13,13 +13,23 @@ import functools
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from forkless import _core
 from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
 
-__all__ = ["MainThread", "install", "join_helpers", "keep_process_exits", "leave", "main_thread_of", "start_for"]
+__all__ = [
+    "MainThread",
+    "after_helpers",
+    "install",
+    "join_helpers",
+    "keep_process_exits",
+    "leave",
+    "main_thread_of",
+    "start_for",
+]
 
 
 class MainThread(threading.Thread):
@@ -115,6 +125,24 @@ def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
         pass  # the actor has ended
     finally:
         actor.helpers.discard(ident)
+        if not actor.helpers:
+            _make_last_calls(actor)
+
+
+def after_helpers(actor: Actor, function: Callable[[], object]) -> None:
+    """Call `function` when an actor that has ended has no further threads left: now, or in the last."""
+    actor.last_calls.append(function)
+    if not actor.helpers:
+        _make_last_calls(actor)
+
+
+def _make_last_calls(actor: Actor) -> None:
+    while actor.last_calls:
+        try:
+            function = actor.last_calls.pop()
+        except IndexError:  # another thread was faster
+            return
+        function()
 
 
 def _prepare(actor: Actor, thread: Any) -> None:
