@@ -12,7 +12,7 @@
 #   VARIANT      the folder of build/ to build in: plain, asan, tsan, sim and sim-asan, which have
 #                flags of their own, or any other name, to keep a build with your flags apart
 #   PYTHONS      for test-upstream: environments of .venv; all by default
-#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures
+#   MODES        for test-upstream: of fork, spawn, forkserver, actor, futures, no-processes, no-processes-futures
 #   ENV=2.14     the Python environment for the demo; ARGS are arguments for it, such as "-f 50"
 
 ifneq ($(origin ENV),command line) # the environment may hold an ENV that is not ours
@@ -26,8 +26,8 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
-  test-ansible test-upstream compatibility models fuzz sim asan tsan lint format bench bench-runtime bench-python \
-  install clean help
+  test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan lint format bench \
+  bench-runtime bench-python install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -182,6 +182,12 @@ test-mutants: ## prove that the C tests notice faults (minutes; ARGS are names o
 
 test-python: deps ## the Python binding, on each CPython found
 	@bash .ci/test-python.sh python
+
+test-scale: ## many simulated processes at once and one after another, on the newest CPython (minutes)
+	@bash .ci/deps.sh packages newest
+	@.venv/newest/bin/python tests/python/stress/many.py
+	@.venv/newest/bin/python tests/python/stress/successive.py
+	@.venv/newest/bin/python tests/python/stress/storm.py
 
 test-ansible: deps ## Ansible on forkless, on each ansible-core
 	@bash .ci/test-python.sh ansible

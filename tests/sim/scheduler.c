@@ -66,6 +66,43 @@ SIM_SCENARIO(each_task_of_a_ring_is_taken_once)
     fkli_line_fini(&crew.line);
 }
 
+// Once a task runs, its link is anything.
+static void steal_and_run(void *arg)
+{
+    struct crew *crew = arg;
+    fkli_ring own;
+    fkli_ring_init(&own);
+    for (int i = 0; i < 4; ++i) {
+        fkli_task *task = fkli_ring_steal(&crew->ring, &own);
+        take(crew, task);
+        if (task)
+            task->next = NULL;
+    }
+    for (fkli_task *task; (task = fkli_ring_take(&own));)
+        take(crew, task);
+}
+
+SIM_SCENARIO(what_a_taker_leaves_in_the_line_stays_there)
+{
+    struct crew crew;
+    memset(&crew, 0, sizeof crew);
+    sim_task thief;
+    fkli_ring_init(&crew.ring);
+    fkli_line_init(&crew.line);
+    for (int i = 0; i < TASKS; ++i)
+        fkli_line_put(&crew.line, &crew.tasks[i]);
+    sim_start(&thief, "thief", steal_and_run, &crew);
+    take(&crew, fkli_line_take(&crew.line, &crew.ring, 3));
+    sim_join(&thief);
+    for (fkli_task *task; (task = fkli_ring_take(&crew.ring));)
+        take(&crew, task);
+    for (fkli_task *task; (task = fkli_line_take(&crew.line, &crew.ring, 0));)
+        take(&crew, task);
+    for (int i = 0; i < TASKS; ++i)
+        SIM_CHECK(crew.taken[i] == 1, "task %d was taken %u times", i, crew.taken[i]);
+    fkli_line_fini(&crew.line);
+}
+
 // Tasks on workers.
 
 struct job {

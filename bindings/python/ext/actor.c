@@ -19,22 +19,51 @@
 
 typedef struct {
     PyObject_HEAD
-    fkl_actor *handle; // NULL until started
+    // NULL until started. Set once, by whoever of start() and the new thread comes first.
+    _Atomic(fkl_actor *) handle;
     int pid;
-    unsigned long thread_ident; // 0 before the thread calls enter() and after leave()
-    PyObject *thrown;           // exception to raise in the actor's own thread, or NULL
-    core_bell own_bell;         // rings for the own thread: something was thrown, or it shall stop
-    core_bell stop_bell;        // rings for its further threads, once and for ever: it shall stop
+    atomic_bool starting; // start() was called and has not failed
+    core_mutex lock;      // guards what follows, and that an asynchronous exception is set for it
+    // 0 before the thread calls enter() and after leave(). Written under the lock; atomic because it
+    // is also read without.
+    atomic_ulong thread_ident;
+    PyObject *thrown; // exception to raise in the actor's own thread, or NULL
+    bool exiting;     // a wait has raised ProcessExit in it; one is enough
+    core_threads exposed; // further threads that act for the actor
+    core_bell own_bell;   // rings for the own thread: something was thrown, or it shall stop
+    core_bell stop_bell;  // rings for its further threads, once and for ever: it shall stop
     PyObject *dict;
     PyObject *weakrefs;
 } actor_object;
+
+// Acquire: pairs with the release in note_handle().
+static fkl_actor *handle_of(actor_object *self)
+{
+    return atomic_load_explicit(&self->handle, memory_order_acquire);
+}
+
+static void note_handle(actor_object *self, fkl_actor *handle)
+{
+    atomic_store_explicit(&self->handle, handle, memory_order_release);
+}
+
+// Relaxed: a thread compares with its own ident, which it stored itself, or only looks.
+static unsigned long ident_of(actor_object *self)
+{
+    return atomic_load_explicit(&self->thread_ident, memory_order_relaxed);
+}
 
 // What a new thread needs; owned by it.
 typedef struct {
     actor_object *self; // strong
     PyObject *target;   // strong
-    PyInterpreterState *interp;
+    core_state *state;  // of the module that `self` keeps alive
 } boot_record;
+
+static bool is_own_thread(actor_object *self)
+{
+    return ident_of(self) == PyThread_get_thread_ident();
+}
 
 // Exceptions thrown at an actor
 //
@@ -43,10 +72,21 @@ typedef struct {
 // thrown. An actor that blocks in one of our waits is woken instead and raises the same object from
 // there; whoever comes first takes it.
 
-static PyObject *take_thrown(actor_object *self)
+//
+// All of it happens under the actor's lock, so that an asynchronous exception is set for its thread
+// only while `thrown` holds what it stands for.
+
+// Takes the exception that was thrown, and the asynchronous exception back. For the actor's own
+// thread. Returns NULL where there is none.
+static PyObject *take_thrown(core_state *state, actor_object *self)
 {
+    core_lock(&self->lock);
     PyObject *thrown = self->thrown;
     self->thrown = NULL;
+    if (thrown != NULL) {
+        core_take_back_async(state);
+    }
+    core_unlock(&self->lock);
     return thrown;
 }
 
@@ -56,25 +96,48 @@ static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     (void)kwargs;
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)core_current(state);
-    PyObject *thrown = self == NULL ? NULL : take_thrown(self);
+    PyObject *thrown = self == NULL || !is_own_thread(self) ? NULL : take_thrown(state, self);
     if (thrown != NULL) {
         return thrown;
     }
-    // Taken by a wait between the delivery and now: the actor is unwinding or has handled it.
+    if (self != NULL) {
+        core_threads_remove(&self->exposed, state); // a further thread of the actor: this is the one ProcessExit that it gets
+    }
     return PyObject_CallNoArgs(state->process_exit);
 }
 
 int core_raise_thrown(core_state *state)
 {
     actor_object *self = (actor_object *)core_current(state);
-    if (self == NULL || self->thrown == NULL || self->thread_ident != PyThread_get_thread_ident()) {
+    if (self == NULL || !is_own_thread(self)) {
         return 0;
     }
-    PyObject *thrown = take_thrown(self);
-    core_take_back_async(state);
+    PyObject *thrown = take_thrown(state, self);
+    if (thrown == NULL) {
+        return 0;
+    }
     PyErr_SetObject((PyObject *)Py_TYPE(thrown), thrown);
     Py_DECREF(thrown);
     return -1;
+}
+
+// A wait ends as soon as the exit is published, and so before the ProcessExit that the same end
+// throws comes: that one must not break into what the first has to unwind.
+static void note_exiting(core_state *state, actor_object *self)
+{
+    if (!is_own_thread(self)) {
+        core_threads_remove(&self->exposed, state);
+        return;
+    }
+    core_lock(&self->lock);
+    PyObject *thrown = self->thrown;
+    self->thrown = NULL;
+    self->exiting = true;
+    if (thrown != NULL) {
+        core_take_back_async(state);
+    }
+    core_unlock(&self->lock);
+    Py_XDECREF(thrown);
 }
 
 int core_check_thrown(core_state *state)
@@ -86,16 +149,11 @@ int core_check_thrown(core_state *state)
     if (core_raise_thrown(state) < 0) {
         return -1;
     }
-    if (fkl_actor_stop_requested(self->handle)) {
+    if (fkl_actor_stop_requested(handle_of(self))) {
         core_raise_process_exit(state);
         return -1;
     }
     return 0;
-}
-
-static bool is_own_thread(const actor_object *self)
-{
-    return self->thread_ident == PyThread_get_thread_ident();
 }
 
 int core_thread_bell(core_state *state)
@@ -104,7 +162,13 @@ int core_thread_bell(core_state *state)
     if (self == NULL) {
         return -1;
     }
-    return core_bell_make(is_own_thread(self) ? &self->own_bell : &self->stop_bell);
+    core_lock(&self->lock);
+    int bell = core_bell_make(is_own_thread(self) ? &self->own_bell : &self->stop_bell);
+    core_unlock(&self->lock);
+    if (bell < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return bell;
 }
 
 void core_thread_bell_heard(core_state *state)
@@ -116,10 +180,12 @@ void core_thread_bell_heard(core_state *state)
 }
 
 // After the stop was requested, so that whoever hears it sees that.
-static void ring_for_all(const actor_object *self)
+static void ring_for_all(actor_object *self)
 {
+    core_lock(&self->lock); // which a bell is closed under, too
     core_bell_ring(&self->own_bell);
     core_bell_ring(&self->stop_bell);
+    core_unlock(&self->lock);
 }
 
 int core_check_ended(core_state *state)
@@ -140,8 +206,11 @@ void core_raise_process_exit(core_state *state)
     actor_object *self = (actor_object *)core_current(state);
     fkl_exit record;
     int code = 0;
-    if (self != NULL && fkl_actor_try_exit(self->handle, &record) == FKL_OK) {
+    if (self != NULL && fkl_actor_try_exit(handle_of(self), &record) == FKL_OK) {
         code = record.code;
+    }
+    if (self != NULL) {
+        note_exiting(state, self);
     }
     PyObject *number = PyLong_FromLong(code);
     if (number != NULL) {
@@ -168,7 +237,8 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        self->pid = state->next_pid++;
+        // Relaxed: only that no two are the same matters.
+        self->pid = atomic_fetch_add_explicit(&state->next_pid, 1, memory_order_relaxed);
         core_bell_init(&self->own_bell);
         core_bell_init(&self->stop_bell);
     }
@@ -198,11 +268,26 @@ static void actor_dealloc(actor_object *self)
         PyObject_ClearWeakRefs((PyObject *)self);
     }
     actor_clear(self);
+    core_threads_fini(&self->exposed);
     core_bell_fini(&self->own_bell);
     core_bell_fini(&self->stop_bell);
-    fkl_actor_release(self->handle);
+    fkl_actor_release(handle_of(self));
     type->tp_free(self);
     Py_DECREF(type);
+}
+
+static void leave(core_state *state, actor_object *self)
+{
+    core_lock(&self->lock);
+    PyObject *thrown = self->thrown;
+    self->thrown = NULL;
+    atomic_store_explicit(&self->thread_ident, 0, memory_order_relaxed); // nothing is set after this
+    core_bell_fini(&self->own_bell);
+    if (thrown != NULL) {
+        core_take_back_async(state);
+    }
+    core_unlock(&self->lock);
+    Py_XDECREF(thrown);
 }
 
 // The actor's thread.
@@ -211,22 +296,24 @@ static void run_actor(fkl_actor *handle, void *arg)
     boot_record *boot = arg;
     actor_object *self = boot->self;
     // Made here, because a thread state remembers the thread that it is made in.
-    PyThreadState *tstate = PyThreadState_New(boot->interp);
+    PyThreadState *tstate = PyThreadState_New(boot->state->interp);
     if (tstate == NULL) {
+        atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
         fkl_actor_exit_now(handle, 1); // no memory; `boot` and what it holds are lost with it
         return;
     }
+    note_handle(self, handle);
     PyEval_AcquireThread(tstate);
+    atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
         PyErr_WriteUnraisable(boot->target);
-        if (fkl_actor_set_exit(self->handle, 1, NULL, 0) != FKL_OK) {
-            fkl_actor_exit_now(self->handle, 1);
+        if (fkl_actor_set_exit(handle, 1, NULL, 0) != FKL_OK) {
+            fkl_actor_exit_now(handle, 1);
         }
     }
     Py_XDECREF(result);
-    self->thread_ident = 0;
-    Py_CLEAR(self->thrown);
+    leave(boot->state, self);
     Py_DECREF(boot->target);
     Py_DECREF(self);
     PyMem_RawFree(boot);
@@ -234,10 +321,39 @@ static void run_actor(fkl_actor *handle, void *arg)
     PyThreadState_DeleteCurrent();
 }
 
+// The interpreter must not end while a thread is about to attach to it. Threads that boot are
+// counted, and the interpreter's exit functions wait for them (core_wait_for_boots). After that only
+// its main thread starts any, which waits for each.
+
+// Returns false with an exception set when it is too late to start a thread.
+static bool begin_boot(core_state *state)
+{
+    // Sequentially consistent, as is its counterpart in core_wait_for_boots(): either this sees
+    // `closing`, or that sees this boot.
+    atomic_fetch_add(&state->booting, 1);
+    if (!atomic_load(&state->closing) || core_current(state) == NULL) {
+        return true;
+    }
+    atomic_fetch_sub(&state->booting, 1);
+    PyErr_SetString(PyExc_RuntimeError, "cannot start a simulated process while Python exits");
+    return false;
+}
+
+void core_wait_for_boots(core_state *state)
+{
+    atomic_store(&state->closing, true);
+    while (atomic_load(&state->booting) > 0) { // as long as it takes a thread to start
+        Py_BEGIN_ALLOW_THREADS
+        (void)!fkl_sleep_until(fkl_after_ns(1000000));
+        Py_END_ALLOW_THREADS
+    }
+}
+
 PyDoc_STRVAR(start_doc,
              "start(target, name=None, stack_size=0)\n--\n\n"
              "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
-             "cannot start one, MemoryError, and RuntimeError at the second call.");
+             "cannot start one, MemoryError, and RuntimeError at the second call and in an\n"
+             "actor while the interpreter exits.");
 
 static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs)
 {
@@ -250,25 +366,38 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
                                      &stack_size)) {
         return NULL;
     }
-    if (self->handle != NULL) {
+    if (atomic_exchange_explicit(&self->starting, true, memory_order_relaxed)) {
         PyErr_SetString(PyExc_RuntimeError, "an actor can only be started once");
+        return NULL;
+    }
+    if (!begin_boot(state)) {
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         return NULL;
     }
     boot_record *boot = PyMem_RawMalloc(sizeof *boot);
     if (boot == NULL) {
+        atomic_fetch_sub(&state->booting, 1);
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         return PyErr_NoMemory();
     }
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
-    boot->interp = state->interp;
+    boot->state = state;
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
-    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &self->handle);
+    fkl_actor *handle;
+    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
     if (err != FKL_OK) {
+        atomic_fetch_sub(&state->booting, 1);
+        atomic_store_explicit(&self->starting, false, memory_order_relaxed);
         Py_DECREF(boot->target);
         Py_DECREF(boot->self);
         PyMem_RawFree(boot);
         return core_raise(state, err, "cannot start a simulated process");
+    }
+    note_handle(self, handle); // whose reference is the object's from now on
+    if (atomic_load_explicit(&state->closing, memory_order_relaxed)) {
+        core_wait_for_boots(state);
     }
     Py_RETURN_NONE;
 }
@@ -291,7 +420,7 @@ static fkl_err do_join(void *ctx)
 
 static int check_started(actor_object *self)
 {
-    if (self->handle == NULL) {
+    if (handle_of(self) == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "the actor has not been started");
         return -1;
     }
@@ -301,7 +430,7 @@ static int check_started(actor_object *self)
 static PyObject *exit_code(actor_object *self)
 {
     fkl_exit record;
-    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK) {
+    if (handle_of(self) == NULL || fkl_actor_try_exit(handle_of(self), &record) != FKL_OK) {
         Py_RETURN_NONE;
     }
     return PyLong_FromLong(record.code);
@@ -322,11 +451,11 @@ static PyObject *actor_join(actor_object *self, PyObject *args, PyObject *kwargs
         check_started(self) < 0) {
         return NULL;
     }
-    join_request join = {.handle = self->handle, .thread = thread};
+    join_request join = {.handle = handle_of(self), .thread = thread};
     if (core_deadline(timeout, &join.deadline) < 0) {
         return NULL;
     }
-    if (thread || fkl_actor_try_exit(self->handle, &join.record) != FKL_OK) {
+    if (thread || fkl_actor_try_exit(handle_of(self), &join.record) != FKL_OK) {
         fkl_err err = core_blocking(state, do_join, &join);
         if (err == FKL_ETIMEDOUT) {
             Py_RETURN_NONE;
@@ -351,7 +480,7 @@ static PyObject *actor_sentinel(actor_object *self, PyObject *unused)
     if (check_started(self) < 0) {
         return NULL;
     }
-    fkl_err err = fkl_actor_sentinel(self->handle, &fd);
+    fkl_err err = fkl_actor_sentinel(handle_of(self), &fd);
     if (err != FKL_OK) {
         return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot make a sentinel");
     }
@@ -376,7 +505,7 @@ static PyObject *actor_kill(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    bool published = fkl_actor_kill(self->handle, code);
+    bool published = fkl_actor_kill(handle_of(self), code);
     ring_for_all(self);
     return PyBool_FromLong(published);
 }
@@ -387,8 +516,8 @@ static PyObject *actor_exit_now(actor_object *self, PyObject *arg)
     if (check_started(self) < 0 || code_argument(arg, &code) < 0) {
         return NULL;
     }
-    bool published = fkl_actor_exit_now(self->handle, code);
-    fkl_actor_stop(self->handle); // what still unwinds must not wait for anybody
+    bool published = fkl_actor_exit_now(handle_of(self), code);
+    fkl_actor_stop(handle_of(self)); // what still unwinds must not wait for anybody
     ring_for_all(self);
     return PyBool_FromLong(published);
 }
@@ -399,7 +528,7 @@ static PyObject *actor_stop(actor_object *self, PyObject *unused)
     if (check_started(self) < 0) {
         return NULL;
     }
-    fkl_actor_stop(self->handle);
+    fkl_actor_stop(handle_of(self));
     ring_for_all(self);
     Py_RETURN_NONE;
 }
@@ -421,7 +550,7 @@ static PyObject *actor_set_exit(actor_object *self, PyObject *args)
     if (packed == NULL && error != Py_None) {
         return NULL;
     }
-    fkl_err err = fkl_actor_set_exit(self->handle, code, packed ? PyBytes_AS_STRING(packed) : NULL,
+    fkl_err err = fkl_actor_set_exit(handle_of(self), code, packed ? PyBytes_AS_STRING(packed) : NULL,
                                      packed ? (size_t)PyBytes_GET_SIZE(packed) : 0);
     Py_XDECREF(packed);
     if (err != FKL_OK) {
@@ -434,7 +563,7 @@ static PyObject *actor_exit_error(actor_object *self, PyObject *unused)
 {
     (void)unused;
     fkl_exit record;
-    if (self->handle == NULL || fkl_actor_try_exit(self->handle, &record) != FKL_OK ||
+    if (handle_of(self) == NULL || fkl_actor_try_exit(handle_of(self), &record) != FKL_OK ||
         record.error == NULL) {
         Py_RETURN_NONE;
     }
@@ -445,7 +574,8 @@ PyDoc_STRVAR(throw_doc,
              "throw(exception)\n--\n\n"
              "Raise the exception object in the actor's own thread: at once in a wait of\n"
              "forkless, else at the next bytecode. A ProcessExit replaces an exception that\n"
-             "was thrown and not yet raised; any other leaves it in place.");
+             "was thrown and not yet raised, and is not thrown once a wait has raised one\n"
+             "because the actor has ended; any other leaves it in place.");
 
 static PyObject *actor_throw(actor_object *self, PyObject *exception)
 {
@@ -455,17 +585,47 @@ static PyObject *actor_throw(actor_object *self, PyObject *exception)
                      (PyObject *)Py_TYPE(exception));
         return NULL;
     }
-    if (self->thrown == NULL || PyErr_GivenExceptionMatches(exception, state->process_exit)) {
-        Py_XSETREF(self->thrown, Py_NewRef(exception));
+    bool final = PyErr_GivenExceptionMatches(exception, state->process_exit);
+    PyObject *before = NULL;
+    core_lock(&self->lock);
+    if (final ? !self->exiting : self->thrown == NULL) {
+        before = self->thrown;
+        self->thrown = Py_NewRef(exception);
+        if (ident_of(self) != 0) {
+            core_set_async(ident_of(self), (PyObject *)state->delivery_type);
+        }
     }
-    if (self->thread_ident != 0) {
-        core_set_async(self->thread_ident, (PyObject *)state->delivery_type);
+    core_unlock(&self->lock);
+    Py_XDECREF(before);
+    if (handle_of(self) != NULL) {
+        fkl_actor_interrupt(handle_of(self));
     }
-    if (self->handle != NULL) {
-        fkl_actor_interrupt(self->handle);
-    }
+    core_lock(&self->lock);
     core_bell_ring(&self->own_bell);
+    core_unlock(&self->lock);
     Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(throw_again_doc,
+             "throw_again(exception)\n--\n\n"
+             "Raise, at the next bytecode of the calling thread, an exception that was thrown\n"
+             "at it and got lost: where it was raised nobody could catch it. A thread that\n"
+             "acts for the actor and is not its own gets a ProcessExit.");
+
+static PyObject *actor_throw_again(actor_object *self, PyObject *exception)
+{
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    if (!is_own_thread(self)) {
+        if (!core_threads_add(&self->exposed)) {
+            return PyErr_NoMemory();
+        }
+        core_set_async(PyThread_get_thread_ident(), (PyObject *)state->delivery_type);
+        Py_RETURN_NONE;
+    }
+    core_lock(&self->lock);
+    self->exiting = false;
+    core_unlock(&self->lock);
+    return actor_throw(self, exception);
 }
 
 PyDoc_STRVAR(enter_doc,
@@ -476,7 +636,9 @@ PyDoc_STRVAR(enter_doc,
 static PyObject *actor_enter(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    self->thread_ident = PyThread_get_thread_ident();
+    core_lock(&self->lock);
+    atomic_store_explicit(&self->thread_ident, PyThread_get_thread_ident(), memory_order_relaxed);
+    core_unlock(&self->lock);
     if (core_raise_thrown(core_state_of_type(Py_TYPE(self))) < 0) {
         return NULL;
     }
@@ -489,10 +651,7 @@ PyDoc_STRVAR(leave_doc, "leave()\n--\n\n"
 static PyObject *actor_leave(actor_object *self, PyObject *unused)
 {
     (void)unused;
-    self->thread_ident = 0; // nothing is set after this
-    core_bell_fini(&self->own_bell);
-    Py_CLEAR(self->thrown);
-    core_take_back_async(core_state_of_type(Py_TYPE(self)));
+    leave(core_state_of_type(Py_TYPE(self)), self);
     Py_RETURN_NONE;
 }
 
@@ -510,7 +669,7 @@ static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     fkl_actor *previous;
-    fkl_err err = fkl_actor_enter(self->handle, &previous);
+    fkl_err err = fkl_actor_enter(handle_of(self), &previous);
     if (err != FKL_OK) {
         return core_raise(core_state_of_type(Py_TYPE(self)), err, "cannot enter an actor");
     }
@@ -519,6 +678,41 @@ static PyObject *actor_run(actor_object *self, PyObject *const *args, Py_ssize_t
     fkl_actor_leave(previous);
     Py_DECREF(self);
     return result;
+}
+
+// Further threads
+
+PyDoc_STRVAR(expose_doc, "expose()\n--\n\n"
+                         "Let throw_at_threads() reach the calling thread, which acts for the\n"
+                         "actor and is not its own. To be followed by hide() in the same thread.");
+
+static PyObject *actor_expose(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    if (!core_threads_add(&self->exposed)) {
+        return PyErr_NoMemory();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *actor_hide(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_threads_remove(&self->exposed, core_state_of_type(Py_TYPE(self)));
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(throw_at_threads_doc,
+             "throw_at_threads()\n--\n\n"
+             "Raise ProcessExit in the exposed threads of the actor, but for the calling one.\n"
+             "Each gets one. Returns how many there were.");
+
+static PyObject *actor_throw_at_threads(actor_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_state *state = core_state_of_type(Py_TYPE(self));
+    return PyLong_FromSize_t(
+        core_threads_throw(&self->exposed, (PyObject *)state->delivery_type));
 }
 
 // Type
@@ -532,13 +726,13 @@ static PyObject *actor_pid(actor_object *self, void *unused)
 static PyObject *actor_thread_ident(actor_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLong(self->thread_ident);
+    return PyLong_FromUnsignedLong(ident_of(self));
 }
 
 static PyObject *actor_stopping(actor_object *self, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(self->handle != NULL && fkl_actor_stop_requested(self->handle));
+    return PyBool_FromLong(handle_of(self) != NULL && fkl_actor_stop_requested(handle_of(self)));
 }
 
 static PyMethodDef actor_methods[] = {
@@ -557,8 +751,13 @@ static PyMethodDef actor_methods[] = {
     {"exit_error", (PyCFunction)actor_exit_error, METH_NOARGS,
      "The dict about the exception that ended the actor, or None."},
     {"throw", (PyCFunction)actor_throw, METH_O, throw_doc},
+    {"throw_again", (PyCFunction)actor_throw_again, METH_O, throw_again_doc},
     {"enter", (PyCFunction)actor_enter, METH_NOARGS, enter_doc},
     {"leave", (PyCFunction)actor_leave, METH_NOARGS, leave_doc},
+    {"expose", (PyCFunction)actor_expose, METH_NOARGS, expose_doc},
+    {"hide", (PyCFunction)actor_hide, METH_NOARGS,
+     "hide(): end what expose() began, and take back what is on its way."},
+    {"throw_at_threads", (PyCFunction)actor_throw_at_threads, METH_NOARGS, throw_at_threads_doc},
     {"run", (PyCFunction)(void (*)(void))actor_run, METH_FASTCALL, run_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -611,7 +810,7 @@ static PyType_Spec delivery_spec = {
 
 int core_actor_init(PyObject *module, core_state *state)
 {
-    state->next_pid = FIRST_PID;
+    atomic_init(&state->next_pid, FIRST_PID);
     state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
     if (state->actor_type == NULL || PyModule_AddType(module, state->actor_type) < 0) {
         return -1;

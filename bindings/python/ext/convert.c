@@ -9,23 +9,6 @@
 
 #include <string.h>
 
-#if PY_VERSION_HEX < 0x030D0000
-#define Py_IsFinalizing _Py_IsFinalizing
-#endif
-
-// The message may be destroyed by a thread that has no Python state. When the interpreter is going
-// or gone, the object is left to the end of the process: whoever asks for the GIL then is ended.
-static void release_object(void *ref, void *ctx)
-{
-    (void)ctx;
-    if (!Py_IsInitialized() || Py_IsFinalizing()) {
-        return;
-    }
-    PyGILState_STATE gil = PyGILState_Ensure();
-    Py_DECREF((PyObject *)ref);
-    PyGILState_Release(gil);
-}
-
 // The record of an exception, which actors in C can read.
 static int encode_exception(core_state *state, PyObject *error, fkl_msg **out)
 {
@@ -54,7 +37,8 @@ static int encode_exception(core_state *state, PyObject *error, fkl_msg **out)
 // Wraps an object that nobody else changes any more. Steals `ref`.
 static int wrap(core_state *state, PyObject *ref, core_kind kind, fkl_msg **out)
 {
-    fkl_err err = fkl_msg_wrap_ref(NULL, ref, release_object, state->interp, out);
+    core_returns_drain(state->returns);
+    fkl_err err = fkl_msg_wrap_ref(NULL, ref, core_returns_put, state->returns, out);
     if (err != FKL_OK) {
         Py_DECREF(ref);
         core_raise(state, err, "cannot send an object to another actor");
@@ -251,7 +235,7 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len)
 static PyObject *unwrap(core_state *state, fkl_msg *msg)
 {
     void *ref;
-    fkl_err err = fkl_msg_take_ref(msg, state->interp, &ref);
+    fkl_err err = fkl_msg_take_ref(msg, state->returns, &ref);
     if (err != FKL_OK) {
         return core_raise(state, err, "the message is of another interpreter");
     }
@@ -265,6 +249,7 @@ static core_kind kind_of(const fkl_msg *msg)
 
 PyObject *core_decode(core_state *state, fkl_msg *msg)
 {
+    core_returns_drain(state->returns);
     PyObject *obj = NULL;
     switch (fkl_msg_codec(msg)) {
     case FKL_CODEC_REF:
@@ -327,29 +312,43 @@ static int pack_str(fkl_packer *packer, PyObject *obj)
     return 0;
 }
 
-static int pack_sequence(fkl_packer *packer, PyObject *obj)
+static int pack_tuple(fkl_packer *packer, PyObject *obj)
 {
-    Py_ssize_t size = PySequence_Fast_GET_SIZE(obj);
+    Py_ssize_t size = PyTuple_GET_SIZE(obj);
     fkl_pack_array(packer, (size_t)size);
     for (Py_ssize_t i = 0; i < size; i++) {
-        if (pack_value(packer, PySequence_Fast_GET_ITEM(obj, i)) < 0) {
+        if (pack_value(packer, PyTuple_GET_ITEM(obj, i)) < 0) {
             return -1;
         }
     }
     return 0;
 }
 
+// Lists and dicts are packed from a private copy: without the GIL other threads may change them,
+// and how many items there are is written first.
+static int pack_list(fkl_packer *packer, PyObject *obj)
+{
+    PyObject *items = PyList_AsTuple(obj);
+    int result = items == NULL ? -1 : pack_tuple(packer, items);
+    Py_XDECREF(items);
+    return result;
+}
+
 static int pack_dict(fkl_packer *packer, PyObject *obj)
 {
+    PyObject *items = PyDict_Copy(obj);
+    if (items == NULL) {
+        return -1;
+    }
     PyObject *key, *value;
     Py_ssize_t pos = 0;
-    fkl_pack_map(packer, (size_t)PyDict_GET_SIZE(obj));
-    while (PyDict_Next(obj, &pos, &key, &value)) {
-        if (pack_value(packer, key) < 0 || pack_value(packer, value) < 0) {
-            return -1;
-        }
+    int result = 0;
+    fkl_pack_map(packer, (size_t)PyDict_GET_SIZE(items));
+    while (result == 0 && PyDict_Next(items, &pos, &key, &value)) {
+        result = pack_value(packer, key) < 0 || pack_value(packer, value) < 0 ? -1 : 0;
     }
-    return 0;
+    Py_DECREF(items);
+    return result;
 }
 
 // A record inside of another one: an exception's cause (ErrorRecord in exceptions.py).
@@ -379,9 +378,10 @@ static int pack_container(fkl_packer *packer, PyObject *obj)
     if (Py_EnterRecursiveCall(" while packing an object as msgpack")) {
         return -1;
     }
-    int result = PyDict_CheckExact(obj) ? pack_dict(packer, obj)
-                 : PyDict_Check(obj)    ? pack_record(packer, obj)
-                                        : pack_sequence(packer, obj);
+    int result = PyDict_CheckExact(obj)   ? pack_dict(packer, obj)
+                 : PyDict_Check(obj)      ? pack_record(packer, obj)
+                 : PyList_CheckExact(obj) ? pack_list(packer, obj)
+                                          : pack_tuple(packer, obj);
     Py_LeaveRecursiveCall();
     return result;
 }

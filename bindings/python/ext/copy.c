@@ -2,22 +2,24 @@
 //
 // Deep copies of Python data in C: what pickling and unpickling give for plain data, at a tenth of
 // the cost. Values that nobody can change are shared, because nobody can tell. Runs in the thread
-// that sends; as long as only exact built-in types are met, no Python code runs and the copy is a
-// snapshot.
+// that sends; as long as only exact built-in types are met, no Python code runs and, under the GIL,
+// the copy is a snapshot. Without the GIL each container is: it is first copied shallowly, under
+// its own lock, and what follows works on that private copy, whose items nobody takes away.
 
 #include "state.h"
 
 // What was copied already, so that shared references and cycles stay what they are. Keys are the
-// addresses of originals, which the caller keeps alive; open addressing, power-of-two size.
+// addresses of originals; open addressing, power-of-two size. Both references are strong: a handler
+// or another thread may drop the original, whose address would then come again, and the place of
+// the copy in the result is not sure yet.
 typedef struct memo_entry {
-    PyObject *original; // borrowed
-    PyObject *copy;     // borrowed: the copy is reachable from the result, or held in `keep`
+    PyObject *original;
+    PyObject *copy;
 } memo_entry;
 
 typedef struct copier {
     PyObject *handlers; // borrowed dict, or NULL for plain data only
-    PyObject *fallback; // borrowed: handlers[None], or NULL
-    PyObject *keep;     // list of copies whose place in the result is not sure yet, or NULL
+    PyObject *fallback; // strong: handlers[None], or NULL
     memo_entry *memo;
     size_t memo_size;
     size_t memo_used;
@@ -68,21 +70,24 @@ static int memo_grow(copier *c)
     return 0;
 }
 
-// Remembers the copy of `original`, and holds it until the whole copy is done.
+// Remembers the copy of `original`, and holds both until the whole copy is done.
 static int memo_add(copier *c, PyObject *original, PyObject *copy)
 {
     if (c->memo_used * 2 >= c->memo_size && memo_grow(c) < 0) {
         return -1;
     }
-    if (c->keep == NULL && (c->keep = PyList_New(0)) == NULL) {
-        return -1;
-    }
-    if (PyList_Append(c->keep, copy) < 0) {
-        return -1;
-    }
-    c->memo[memo_slot(c, original)] = (memo_entry){original, copy};
+    c->memo[memo_slot(c, original)] = (memo_entry){Py_NewRef(original), Py_NewRef(copy)};
     c->memo_used++;
     return 0;
+}
+
+static void memo_free(copier *c)
+{
+    for (size_t i = 0; i < c->memo_size; i++) {
+        Py_XDECREF(c->memo[i].original);
+        Py_XDECREF(c->memo[i].copy);
+    }
+    PyMem_Free(c->memo);
 }
 
 static inline bool is_atom(PyObject *obj)
@@ -94,6 +99,7 @@ static inline bool is_atom(PyObject *obj)
            obj == Py_NotImplemented;
 }
 
+// `container` is private.
 static bool has_only_atoms(PyObject *container)
 {
     if (PyList_Check(container)) {
@@ -122,15 +128,36 @@ static bool has_only_atoms(PyObject *container)
 // children.
 #define HELD_BY_CYCLE (-1)
 
-// Remembers a copy if its original can be met again: if somebody refers to it beside the container
-// that it was found in (and that container's copy), or, for the root and the children of a tuple in
-// a cycle, if something in it might.
+// Whether somebody refers to `original` beside the container that it was found in (and that
+// container's copy), so that it can be met again.
+static bool has_other_holders(PyObject *original, Py_ssize_t held)
+{
+#ifdef Py_GIL_DISABLED
+    // Other threads may come and go between any two steps, and their counts are not kept with ours.
+    (void)original;
+    (void)held;
+    return true;
+#else
+    return Py_REFCNT(original) > held;
+#endif
+}
+
+// Remembers a copy if its original can be met again: if somebody else refers to it or, for the root
+// and the children of a tuple in a cycle, if something in it might.
 static int remember(copier *c, PyObject *original, PyObject *copy, Py_ssize_t held)
 {
-    bool again = held > 0 ? Py_REFCNT(original) > held
+    bool again = held > 0 ? has_other_holders(original, held)
                           : !has_only_atoms(copy) ||
-                                (held == HELD_BY_CYCLE && Py_REFCNT(original) > HELD_ONCE);
+                                (held == HELD_BY_CYCLE && has_other_holders(original, HELD_ONCE));
     return again ? memo_add(c, original, copy) : 0;
+}
+
+// A tuple or frozenset that is shared is remembered as its own copy if it is not the root and has
+// tuples or frozensets in it: to look through them at each meeting could take for ever.
+static PyObject *share(copier *c, PyObject *obj, Py_ssize_t held, bool nested)
+{
+    bool again = nested && held != 0 && (held < 0 || has_other_holders(obj, held));
+    return again && memo_add(c, obj, obj) < 0 ? NULL : Py_NewRef(obj);
 }
 
 // Replaces the items of a list that is ours by their copies.
@@ -183,7 +210,7 @@ static int replace_dict_values(copier *c, PyObject *dict)
 
 static PyObject *copy_list(copier *c, PyObject *obj, Py_ssize_t held)
 {
-    PyObject *copy = PyList_GetSlice(obj, 0, PyList_GET_SIZE(obj));
+    PyObject *copy = PyList_GetSlice(obj, 0, PY_SSIZE_T_MAX);
     if (copy == NULL || remember(c, obj, copy, held) < 0 || replace_list_items(c, copy) < 0) {
         Py_XDECREF(copy);
         return NULL;
@@ -205,12 +232,15 @@ static PyObject *copy_dict(copier *c, PyObject *obj, Py_ssize_t held)
 static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held)
 {
     Py_ssize_t size = PyTuple_GET_SIZE(obj);
-    bool again = held <= 0 || Py_REFCNT(obj) > held;
+    bool again = held <= 0 || has_other_holders(obj, held);
+    bool nested = false;
     PyObject *copy = NULL;
     for (Py_ssize_t i = 0; i < size; i++) {
         PyObject *item = PyTuple_GET_ITEM(obj, i);
-        PyObject *copied = is_atom(item) ? Py_NewRef(item)
-                                         : copy_value(c, item, again ? HELD_BY_CYCLE : HELD_ONCE);
+        bool atom = is_atom(item);
+        nested = nested || !atom;
+        PyObject *copied =
+            atom ? Py_NewRef(item) : copy_value(c, item, again ? HELD_BY_CYCLE : HELD_ONCE);
         if (copied == NULL) {
             Py_XDECREF(copy);
             return NULL;
@@ -232,7 +262,7 @@ static PyObject *copy_tuple(copier *c, PyObject *obj, Py_ssize_t held)
         }
     }
     if (copy == NULL) {
-        return Py_NewRef(obj);
+        return share(c, obj, held, nested);
     }
     // A cycle through the tuple may have copied it while we were at it: then that copy is the one.
     PyObject *known = memo_find(c, obj);
@@ -259,8 +289,11 @@ static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen
     }
     PyObject *iterator = PyObject_GetIter(copy);
     PyObject *item;
+    bool nested = false;
     while (iterator != NULL && (item = PyIter_Next(iterator)) != NULL) {
-        PyObject *same = is_atom(item) ? Py_NewRef(item) : copy_value(c, item, HELD_ONCE);
+        bool atom = is_atom(item);
+        nested = nested || !atom;
+        PyObject *same = atom ? Py_NewRef(item) : copy_value(c, item, HELD_ONCE);
         bool shared = same == item;
         c->not_plain = c->not_plain || (same != NULL && !shared);
         Py_XDECREF(same);
@@ -271,6 +304,22 @@ static PyObject *copy_set(copier *c, PyObject *obj, Py_ssize_t held, bool frozen
     }
     Py_XDECREF(iterator);
     if (c->not_plain || PyErr_Occurred() || (!frozen && remember(c, obj, copy, held) < 0)) {
+        Py_CLEAR(copy);
+    } else if (frozen) { // a new reference to `obj` itself
+        Py_DECREF(copy);
+        copy = share(c, obj, held, nested);
+    }
+    return copy;
+}
+
+// The constructor would read the original without its lock.
+static PyObject *copy_bytearray(copier *c, PyObject *obj, Py_ssize_t held)
+{
+    PyObject *copy;
+    Py_BEGIN_CRITICAL_SECTION(obj);
+    copy = PyByteArray_FromStringAndSize(PyByteArray_AS_STRING(obj), PyByteArray_GET_SIZE(obj));
+    Py_END_CRITICAL_SECTION();
+    if (copy != NULL && remember(c, obj, copy, held) < 0) {
         Py_CLEAR(copy);
     }
     return copy;
@@ -294,19 +343,8 @@ static PyObject *copy_container(copier *c, PyObject *obj)
     return copy;
 }
 
-static PyObject *copy_by_handler(copier *c, PyObject *obj)
+static PyObject *apply_handler(copier *c, PyObject *handler, PyObject *obj)
 {
-    PyObject *handler = PyDict_GetItemWithError(c->handlers, (PyObject *)Py_TYPE(obj));
-    if (handler == NULL) {
-        if (PyErr_Occurred()) {
-            return NULL;
-        }
-        handler = c->fallback;
-        if (handler == NULL || PyType_Check(obj) || PyFunction_Check(obj) ||
-            PyCFunction_Check(obj) || PyModule_Check(obj)) {
-            return Py_NewRef(obj);
-        }
-    }
     if (PyUnicode_Check(handler)) {
         if (PyUnicode_CompareWithASCIIString(handler, "share") == 0) {
             return Py_NewRef(obj);
@@ -323,6 +361,24 @@ static PyObject *copy_by_handler(copier *c, PyObject *obj)
     if (copy != NULL && copy != obj && memo_add(c, obj, copy) < 0) {
         Py_CLEAR(copy);
     }
+    return copy;
+}
+
+static PyObject *copy_by_handler(copier *c, PyObject *obj)
+{
+    PyObject *handler;
+    if (PyDict_GetItemRef(c->handlers, (PyObject *)Py_TYPE(obj), &handler) < 0) {
+        return NULL;
+    }
+    if (handler == NULL) {
+        if (c->fallback == NULL || PyType_Check(obj) || PyFunction_Check(obj) ||
+            PyCFunction_Check(obj) || PyModule_Check(obj)) {
+            return Py_NewRef(obj);
+        }
+        handler = Py_NewRef(c->fallback);
+    }
+    PyObject *copy = apply_handler(c, handler, obj);
+    Py_DECREF(handler);
     return copy;
 }
 
@@ -358,10 +414,7 @@ static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held)
     } else if (type == &PySet_Type || type == &PyFrozenSet_Type) {
         copy = copy_set(c, obj, held, type == &PyFrozenSet_Type);
     } else if (type == &PyByteArray_Type) {
-        copy = PyByteArray_FromObject(obj);
-        if (copy != NULL && remember(c, obj, copy, held) < 0) {
-            Py_CLEAR(copy);
-        }
+        copy = copy_bytearray(c, obj, held);
     } else {
         copy = copy_other(c, obj);
     }
@@ -372,8 +425,7 @@ static PyObject *copy_value(copier *c, PyObject *obj, Py_ssize_t held)
 static PyObject *run(copier *c, PyObject *obj)
 {
     PyObject *copy = copy_value(c, obj, 0);
-    Py_XDECREF(c->keep);
-    PyMem_Free(c->memo);
+    memo_free(c);
     return copy;
 }
 
@@ -389,9 +441,10 @@ PyObject *core_copy_plain(PyObject *obj)
 PyObject *core_copy_with(PyObject *obj, PyObject *handlers)
 {
     copier c = {.handlers = handlers};
-    c.fallback = PyDict_GetItemWithError(handlers, Py_None);
-    if (c.fallback == NULL && PyErr_Occurred()) {
+    if (PyDict_GetItemRef(handlers, Py_None, &c.fallback) < 0) {
         return NULL;
     }
-    return run(&c, obj);
+    PyObject *copy = run(&c, obj);
+    Py_XDECREF(c.fallback);
+    return copy;
 }

@@ -46,16 +46,18 @@ int core_bell_make(core_bell *bell)
     }
     int ends[2];
     if (pipe(ends) < 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
     if (!configure(ends[0]) || !configure(ends[1])) {
-        PyErr_SetFromErrno(PyExc_OSError);
+        int number = errno;
         close(ends[0]);
         close(ends[1]);
+        errno = number;
         return -1;
     }
     bell->read_end = ends[0];
+    // The lock that is held here is held for a ring, too: either the bell is rung, or what it would
+    // be rung for is seen by who looks for it after this.
     bell->write_end = ends[1];
     return bell->read_end;
 }

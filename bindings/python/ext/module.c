@@ -27,9 +27,16 @@ static PyObject *module_getpid(PyObject *module, PyObject *unused)
 // on.
 static PyObject *module_after_fork(PyObject *module, PyObject *unused)
 {
-    (void)module;
     (void)unused;
     fkl_actor_leave(NULL);
+    atomic_store(&core_state_of(module)->booting, 0);
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_before_exit(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_wait_for_boots(core_state_of(module));
     Py_RETURN_NONE;
 }
 
@@ -132,11 +139,16 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
                                      &dump_bytes, &error_record, &rebuild_error)) {
         return NULL;
     }
-    Py_XSETREF(state->dumps, Py_NewRef(dumps));
-    Py_XSETREF(state->loads, Py_NewRef(loads));
-    Py_XSETREF(state->dump_bytes, Py_NewRef(dump_bytes));
-    Py_XSETREF(state->error_record, Py_NewRef(error_record));
-    Py_XSETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    // Once, during an import, so that others may read them without a lock.
+    if (state->dumps != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "configure() was called before");
+        return NULL;
+    }
+    Py_SETREF(state->dumps, Py_NewRef(dumps));
+    Py_SETREF(state->loads, Py_NewRef(loads));
+    Py_SETREF(state->dump_bytes, Py_NewRef(dump_bytes));
+    Py_SETREF(state->error_record, Py_NewRef(error_record));
+    Py_SETREF(state->rebuild_error, Py_NewRef(rebuild_error));
     Py_RETURN_NONE;
 }
 
@@ -173,30 +185,32 @@ static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(throw_at_doc,
-             "throw_at(thread_ident, exception_class)\n--\n\n"
-             "Raise an instance of the class at the next bytecode of a thread. Returns whether\n"
-             "there was such a thread.");
+PyDoc_STRVAR(unraisable_hook_doc,
+             "unraisable_hook(hooks, unraisable)\n--\n\n"
+             "For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran,\n"
+             "and was dropped there, is raised again; all else goes to hooks['hook'].");
 
-PyDoc_STRVAR(take_back_doc, "take_back()\n--\n\n"
-                            "Take back what was thrown at this thread and not yet raised.");
-
-static PyObject *module_take_back(PyObject *module, PyObject *unused)
+// In C, because what is to be raised again must not be raised in the hook.
+static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
 {
-    (void)unused;
-    core_take_back_async(core_state_of(module));
-    Py_RETURN_NONE;
-}
-
-static PyObject *module_throw_at(PyObject *module, PyObject *args)
-{
-    (void)module;
-    unsigned long ident;
-    PyObject *exception;
-    if (!PyArg_ParseTuple(args, "kO:throw_at", &ident, &exception)) {
+    core_state *state = core_state_of(module);
+    PyObject *hooks, *unraisable;
+    if (!PyArg_ParseTuple(args, "O!O:unraisable_hook", &PyDict_Type, &hooks, &unraisable)) {
         return NULL;
     }
-    return PyBool_FromLong(core_set_async(ident, exception));
+    PyObject *error = PyObject_GetAttrString(unraisable, "exc_value");
+    PyObject *actor = core_current(state);
+    PyObject *result = NULL;
+    if (error != NULL && actor != NULL &&
+        PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+        result = PyObject_CallMethod(actor, "throw_again", "O", error);
+    } else if (error != NULL) {
+        PyObject *hook = PyMapping_GetItemString(hooks, "hook");
+        result = hook == NULL ? NULL : PyObject_CallOneArg(hook, unraisable);
+        Py_XDECREF(hook);
+    }
+    Py_XDECREF(error);
+    return result;
 }
 
 static PyObject *module_counters(PyObject *module, PyObject *unused)
@@ -213,6 +227,8 @@ static PyMethodDef module_methods[] = {
     {"getpid", module_getpid, METH_NOARGS, "The pid of this actor, or of the real process."},
     {"after_fork", module_after_fork, METH_NOARGS,
      "Let this thread act for the real process; for the child of a real fork."},
+    {"_before_exit", module_before_exit, METH_NOARGS,
+     "Wait for threads that are about to start; registered with atexit."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,
@@ -221,9 +237,8 @@ static PyMethodDef module_methods[] = {
     {"unpack", module_unpack, METH_O, "unpack(data): the object in msgpack bytes."},
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
+    {"unraisable_hook", module_unraisable_hook, METH_VARARGS, unraisable_hook_doc},
     {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
-    {"throw_at", module_throw_at, METH_VARARGS, throw_at_doc},
-    {"take_back", module_take_back, METH_NOARGS, take_back_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -257,6 +272,33 @@ static int add_exceptions(PyObject *module, core_state *state)
     return state->queue_empty == NULL || state->queue_full == NULL ? -1 : 0;
 }
 
+static int register_before_exit(PyObject *module)
+{
+    PyObject *atexit = PyImport_ImportModule("atexit");
+    PyObject *function = atexit == NULL ? NULL : PyObject_GetAttrString(module, "_before_exit");
+    PyObject *registered =
+        function == NULL ? NULL : PyObject_CallMethod(atexit, "register", "O", function);
+    Py_XDECREF(registered);
+    Py_XDECREF(function);
+    Py_XDECREF(atexit);
+    return registered == NULL ? -1 : 0;
+}
+
+// The free-threaded 3.13 prepares all of its objects when the second thread state is made, and does
+// not guard that against a third: it is done here, before there are actors.
+static void prepare_for_threads(PyInterpreterState *interp)
+{
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX < 0x030E0000
+    PyThreadState *second = PyThreadState_New(interp);
+    if (second != NULL) {
+        PyThreadState_Clear(second);
+        PyThreadState_Delete(second);
+    }
+#else
+    (void)interp;
+#endif
+}
+
 static PyObject *make_breath(void)
 {
     PyObject *globals = PyDict_New();
@@ -270,6 +312,7 @@ static int module_exec(PyObject *module)
 {
     core_state *state = core_state_of(module);
     state->interp = PyInterpreterState_Get();
+    prepare_for_threads(state->interp);
     fkl_err err = fkl_runtime_create(NULL, &state->runtime);
     if (err != FKL_OK) {
         core_raise(state, err, "cannot make a runtime");
@@ -280,11 +323,17 @@ static int module_exec(PyObject *module)
     state->dump_bytes = Py_NewRef(Py_None);
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
+    state->returns = core_returns_create(state->interp);
+    if (state->returns == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
     state->breath = make_breath();
     if (state->breath == NULL || add_exceptions(module, state) < 0 ||
         core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
         core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
-        core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0) {
+        core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
+        register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
@@ -339,14 +388,18 @@ static void module_free(void *module)
         (void)!fkl_runtime_destroy(state->runtime);
     }
     state->runtime = NULL;
+    if (state->returns != NULL) {
+        core_returns_close(state->returns);
+    }
 }
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #if PY_VERSION_HEX >= 0x030C0000
-    // Objects that a foreign thread releases go through PyGILState, which knows one interpreter
-    // only.
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
 #endif
     {0, NULL},
 };

@@ -69,15 +69,16 @@ static void semlock_dealloc(semlock_object *self)
 
 static bool is_mine(semlock_object *self)
 {
-    return atomic_load_explicit(&self->count, memory_order_relaxed) > 0 &&
+    // Acquire: pairs with the release in note_acquired(). A count that another thread has raised
+    // comes with that thread's id, and not with the one that this thread left here before.
+    return atomic_load_explicit(&self->count, memory_order_acquire) > 0 &&
            atomic_load_explicit(&self->owner, memory_order_relaxed) == PyThread_get_thread_ident();
 }
 
 static void note_acquired(semlock_object *self)
 {
-    // Relaxed: a thread compares only with its own id, which it stored itself.
     atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->count, 1, memory_order_release); // see is_mine()
 }
 
 typedef struct {

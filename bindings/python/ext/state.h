@@ -5,14 +5,17 @@
 #ifndef FORKLESS_EXT_STATE_H
 #define FORKLESS_EXT_STATE_H
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "compat.h"
 
 #include <forkless/forkless.h>
+#include <stdatomic.h>
+
+typedef struct core_returns core_returns;
 
 typedef struct core_state {
     PyInterpreterState *interp;
     fkl_runtime *runtime;
+    core_returns *returns; // objects of this interpreter that others let go of
     // Types
     PyTypeObject *actor_type;
     PyTypeObject *channel_type;
@@ -24,13 +27,15 @@ typedef struct core_state {
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
     PyObject *breath;          // a Python function that does nothing
-    // Set from Python (configure): how objects that are not plain data cross between actors.
+    // Set from Python, once (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> something that loads() understands
     PyObject *loads;         // loads(that, or bytes-like) -> obj
     PyObject *dump_bytes;    // dump_bytes(obj) -> bytes, a pickle for whomever
     PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
-    int next_pid;            // guarded by the GIL (or the object lock of the module)
+    atomic_int next_pid;
+    atomic_int booting;  // threads of actors that are not yet attached to the interpreter
+    atomic_bool closing; // the interpreter runs its exit functions
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -65,6 +70,27 @@ bool core_set_async(unsigned long ident, PyObject *exception);
 // Takes back what was set for the calling thread and not yet raised. No exception may be set.
 void core_take_back_async(core_state *state);
 
+// threads.c
+
+// Idents of threads; zeroed to begin with.
+typedef struct core_threads {
+    core_mutex lock; // guards the rest, and that an exception is set for the threads
+    unsigned long *idents;
+    size_t count;
+    size_t size;
+} core_threads;
+
+void core_threads_fini(core_threads *threads);
+
+// Adds the calling thread. Returns false when there is no memory.
+bool core_threads_add(core_threads *threads);
+
+// Takes the calling thread out, and back what is on its way to it. No effect when it is not in.
+void core_threads_remove(core_threads *threads, core_state *state);
+
+// Has the class `exception` raised in all but the calling thread. Returns in how many.
+size_t core_threads_throw(core_threads *threads, PyObject *exception);
+
 // actor.c
 
 int core_actor_init(PyObject *module, core_state *state);
@@ -74,6 +100,10 @@ PyObject *core_current(core_state *state);
 
 // Raises the exception that was thrown at the current actor, if there is one: -1, else 0.
 int core_raise_thrown(core_state *state);
+
+// Waits until no thread is about to attach to the interpreter. From now on only threads outside of
+// actors can start actors. For the interpreter's exit functions.
+void core_wait_for_boots(core_state *state);
 
 // Raises ProcessExit with the exit code of the current actor.
 void core_raise_process_exit(core_state *state);
@@ -95,8 +125,8 @@ void core_thread_bell_heard(core_state *state);
 
 // descriptors.c
 
-// A pipe that wakes whoever polls its read end. -1: not made. What guards the object that has it
-// guards it.
+// A pipe that wakes whoever polls its read end. -1: not made. The lock of the actor guards it, but
+// for those that hear it, which made it.
 typedef struct core_bell {
     int read_end;
     int write_end;
@@ -104,7 +134,7 @@ typedef struct core_bell {
 
 void core_bell_init(core_bell *bell);
 void core_bell_fini(core_bell *bell);
-int core_bell_make(core_bell *bell); // its read end; -1 with an exception set
+int core_bell_make(core_bell *bell); // its read end; -1 with errno
 void core_bell_ring(const core_bell *bell);
 void core_bell_silence(const core_bell *bell);
 
@@ -119,6 +149,21 @@ int core_locks_init(PyObject *module);
 
 // Takes a unit even in an actor that is being ended. Returns -1 with an exception set.
 int core_wait_for_certain(fkl_sem *sem);
+
+// returns.c
+
+// Never freed: messages that outlive the interpreter point to it. NULL: no memory.
+core_returns *core_returns_create(PyInterpreterState *interp);
+
+// The release function of messages that carry a strong reference; `ctx` is the core_returns of the
+// interpreter that the object belongs to. Threads: any, with a Python state or without.
+void core_returns_put(void *object, void *ctx);
+
+// Drops what was put. For threads of the interpreter.
+void core_returns_drain(core_returns *returns);
+
+// The same for the last time: what comes later is left to the end of the process.
+void core_returns_close(core_returns *returns);
 
 // convert.c
 

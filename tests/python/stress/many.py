@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many simulated processes at once: each answers on a queue while all are alive.
 
-    many.py [--processes 2000]
+many.py [--processes 2000]
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def main() -> int:
     during = tools.use()
     if seen != {number: process.pid for number, process in enumerate(processes)}:
         tools.fail("the answers are not those of the processes")
-    if _core.counters()["live"] != options.processes + 1 or not all(p.is_alive() for p in processes):
+    if _core.counters()["live"] != options.processes + 1 or not all(
+        p.is_alive() for p in processes
+    ):
         tools.fail(f"not all are alive: {_core.counters()}")
     gate.set()
     names = [answers.get(timeout=120) for _ in range(options.processes + 1)]

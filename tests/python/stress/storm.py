@@ -190,7 +190,9 @@ def main() -> int:
     print(f"exit codes: {dict(codes)}")
     for orphaned in actors.live():  # children of those that were killed
         os.kill(orphaned.pid, signal.SIGKILL)
-    tools.eventually("all have unwound", lambda: not (_core.counters()["live"] or _core.counters()["orphans"]))
+    tools.eventually(
+        "all have unwound", lambda: not (_core.counters()["live"] or _core.counters()["orphans"])
+    )
     if not common.lock.acquire(timeout=60) or not common.condition.acquire(timeout=60):
         tools.fail("a lock is held by nobody")
     common.items.put("last")
@@ -198,8 +200,9 @@ def main() -> int:
         pass
     tools.eventually("threads are gone", lambda: tools.use().threads <= before.threads)
     print(f"before: {before}\nafter:  {tools.use()}")
-    # A descriptor that no object owns yet is lost with the thread that was about to make one.
-    if tools.use().descriptors > before.descriptors + options.processes // 50:
+    # os.pipe() lets others run, so it is a likely moment for an end, and nobody owns yet what it makes.
+    # One process in ten makes a pipe; one in five of these may lose both ends of it, others none.
+    if tools.use().descriptors > before.descriptors + 20 + options.processes // 25:
         tools.fail("descriptors are left")
     return 0
 

@@ -21,7 +21,9 @@ __all__ = ["Use", "begin", "eventually", "fail", "parser", "use"]
 def parser(description: str, limit: float) -> argparse.ArgumentParser:
     """The arguments of every program. `limit`: seconds until the watchdog ends it."""
     made = argparse.ArgumentParser(description=description)
-    made.add_argument("--seed", type=int, default=None, help="of what is random (default: the time)")
+    made.add_argument(
+        "--seed", type=int, default=None, help="of what is random (default: the time)"
+    )
     made.add_argument("--limit", type=float, default=limit, help="seconds until it is ended")
     return made
 

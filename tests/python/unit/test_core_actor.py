@@ -304,7 +304,9 @@ def test_a_semlock_tells_about_itself():
 
 def grown(function, rounds=300):
     """How many blocks and container objects `function` leaves behind, per call."""
-    for _ in range(50):
+    for _ in range(
+        rounds
+    ):  # as many: without the GIL, free blocks are counted until they are needed
         function()
     gc.collect()
     blocks, objects = sys.getallocatedblocks(), len(gc.get_objects())

@@ -310,13 +310,17 @@ def test_an_orphan_does_not_keep_the_interpreter_from_its_end(scripts):
         from forkless import _core
 
         def stuck(fd, ready):
-            ready.set()
-            ctypes.CDLL(None).pause()
-
-        def stubborn(fd, ready):
-            ready.set()
             while True:
                 try:
+                    ready.set()
+                    ctypes.CDLL(None).pause()
+                except BaseException:
+                    pass
+
+        def stubborn(fd, ready):
+            while True:
+                try:
+                    ready.set()
                     time.sleep(60)
                 except BaseException:
                     pass

@@ -65,11 +65,22 @@ class Actor:
     def throw(self, exception: BaseException, /) -> None:
         """Raise the exception in the actor's own thread: at once in a wait of forkless, else at the
         next bytecode. A ProcessExit replaces one that was not raised yet; others leave it in place."""
+    def throw_again(self, exception: BaseException, /) -> None:
+        """Raise, at the next bytecode of the calling thread, an exception that was thrown at it and got
+        lost: where it was raised nobody could catch it."""
     def enter(self) -> None:
         """Called by the target when it is ready for exceptions that others throw; raises at once what
         was thrown before."""
     def leave(self) -> None:
         """Called by the target when it is no longer ready for them."""
+    def expose(self) -> None:
+        """Let throw_at_threads() reach the calling thread, which acts for the actor and is not its own.
+        To be followed by hide() in the same thread."""
+    def hide(self) -> None:
+        """End what expose() began, and take back what is on its way."""
+    def throw_at_threads(self) -> int:
+        """Raise ProcessExit in the exposed threads of the actor, but for the calling one. Each gets one.
+        Returns how many there were."""
     def run(self, function: Callable[..., _T], /, *args: Any) -> _T:
         """Call function(*args) in this thread on behalf of the actor: current() is it."""
 
@@ -169,11 +180,44 @@ class SemLock:
         /,
     ) -> bool:
         """Condition.wait() on this lock, with the other semaphores of the condition."""
+    def _notify(self, sleeping: SemLock, waiting: SemLock, woken: SemLock, n: int, /) -> None:
+        """Condition.notify() on this lock, with the other semaphores of the condition."""
     def _count(self) -> int: ...
     def _is_mine(self) -> bool: ...
     def _get_value(self) -> int: ...
     def _is_zero(self) -> bool: ...
     def _after_fork(self) -> None: ...
+
+@final
+class Lock:
+    """What threading.Lock() returns in a simulated process: the same interface."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *args: object) -> None: ...
+
+@final
+class RLock:
+    """What threading.RLock() returns in a simulated process."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+    def release(self) -> None: ...
+    def locked(self) -> bool: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(self, *args: object) -> None: ...
+
+class Dispatch:
+    """Calls `original` in the real process and `in_actor` in simulated ones. A method binds to the
+    instances of its class."""
+
+    __wrapped__: Any
+
+    def __new__(
+        cls, original: Callable[..., Any], in_actor: Callable[..., Any], method: bool = False
+    ) -> Dispatch: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 def current() -> Any:
     """The actor that the calling thread acts for, an instance of a subclass of Actor; or None."""
@@ -212,15 +256,39 @@ def configure(
     error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
 ) -> None:
-    """Set the functions that carry objects that are not plain data between actors."""
+    """Set the functions that carry objects that are not plain data between actors. Once: the second
+    call is a RuntimeError."""
+
+def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
+    """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
+    there, is raised again; all else goes to hooks['hook']."""
 
 def set_metaclass(cls: type, metaclass: type, /) -> None:
     """Change the type of a class to one with the same layout. The caller changes the class as well, so
     that no cache keeps what it knew. Raises TypeError for another layout."""
 
-def throw_at(thread_ident: int, exception_class: type[BaseException] | None, /) -> bool:
-    """Raise an instance of the class at the next bytecode of a thread; with None, take back what was
-    not yet raised. Whether there was such a thread."""
+def wait_descriptor(fd: int, events: int, timeout: _Seconds | None = None, /) -> int:
+    """poll(2) for one descriptor: what it is ready for, 0 after the timeout. Ends with what is thrown at
+    the actor, and in its further threads when it is ended."""
+
+def poll_descriptors(
+    descriptors: dict[int, int], timeout: _Seconds | None = None, /
+) -> dict[int, int]:
+    """The same for a dict of descriptor -> events; those that are ready."""
+
+def read(fd: int, n: int, /) -> bytes:
+    """os.read(), with a wait that ends as wait_descriptor() does."""
+
+def read_into(fd: int, buffer: Buffer, /) -> int:
+    """The same into a buffer; how many bytes."""
+
+def write(fd: int, data: Buffer, /) -> int:
+    """os.write(), with waits that end as wait_descriptor() does."""
+
+with_enter: (
+    Any  # __enter__ and __exit__ of classes that have a SemLock in _semlock or in _lock._semlock
+)
+with_exit: Any
 
 def counters() -> dict[Literal["spawned", "live", "orphans"], int]:
     """How many actors were spawned, live, and run on as orphans: ended, but not yet unwound."""

@@ -23,23 +23,26 @@ _lock = threading.RLock()
 _base = PatchSet()
 _aliases = PatchSet()
 _default_context = PatchSet()
+_active = False  # all of _base has been made
 _fork_hook_registered = False
 
 
 def activate() -> None:
     """Make the state of a process be that of the actor that asks. Idempotent."""
-    if _base:
+    global _active
+    if _active:
         if not signals.relays():
             signals.relay()
         return
     with _lock:
         serve_default_context()
-        if not _base:
+        if not _active:
             stdlib.install(_base)
             stdlib_memory.install(_base)
             personality.install(_base)
             isolation.reinstall()
             _register_fork_hook()
+            _active = True
 
 
 def serve_default_context() -> None:
@@ -84,6 +87,7 @@ def install() -> None:
 
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
+    global _active
     with _lock:
         _wait_for_unwinding()
         counters = _core.counters()
@@ -95,6 +99,7 @@ def uninstall() -> None:
         _aliases.undo()
         if missing.has_processes():
             _default_context.undo()
+        _active = False
         isolation.uninstall()
         _base.undo()
 

@@ -61,7 +61,6 @@ class _State:
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self.helpers: set[int] = set()  # idents of further threads that act for it
         self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
-        self.interruptible: set[int] = set()  # those of them that can be unwound now
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
         # Called with a child that has ended or is about to, in any thread, perhaps twice.
@@ -155,7 +154,6 @@ class Actor(_core.Actor, _State):
             if end is not None:
                 end._leave(self.pid)
 
-
     @property
     def parent_process(self) -> Any:
         """What multiprocessing.parent_process() returns: made for those who ask."""
@@ -184,7 +182,9 @@ def find(pid: int) -> Actor | None:
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
-    return [actor for actor in list(_by_pid.values()) if actor.poll() is None]
+    # valuerefs(), because values() iterates over what other threads change.
+    actors = [ref() for ref in _by_pid.valuerefs()]
+    return [actor for actor in actors if actor is not None and actor.poll() is None]
 
 
 def group_members(pgid: int) -> list[Actor]:
@@ -204,7 +204,9 @@ class Orphan:
 
     def __str__(self) -> str:
         when = time.strftime("%H:%M:%S", time.localtime(self.since))
-        head = f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        head = (
+            f"{self.name} (pid {self.pid}) has ended with {self.exitcode} at {when} and still runs:"
+        )
         return "\n".join((head, *self.stacks))
 
 

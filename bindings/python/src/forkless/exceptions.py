@@ -230,7 +230,7 @@ def _trace(error: BaseException) -> str:
 
 def error_record(error: BaseException) -> dict[str, Any]:
     """What there is to say about an exception, and its pickle."""
-    from forkless.reduction import Pickler
+    from forkless.reduction import dump_whole
 
     record = _record(error)
     record["trace"] = _trace(error)
@@ -238,7 +238,7 @@ def error_record(error: BaseException) -> dict[str, Any]:
     for cause in list(_chain(error))[1:_DEEPEST]:
         if type(cause) is not RemoteTraceback:
             inner["cause"] = inner = _record(cause)
-    record["pickle"] = reduction.dump_whole(error)  # of a stand-in, where there is no other
+    record["pickle"] = dump_whole(error)  # of a stand-in, where there is no other
     return dict(record)
 
 

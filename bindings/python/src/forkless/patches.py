@@ -77,7 +77,7 @@ class PatchSet:
         else:
             self._undo.append(lambda: mapping.__setitem__(key, before))
 
-    def code(self, function: types.FunctionType, replacement: types.FunctionType) -> None:
+    def code(self, function: Any, replacement: Any) -> None:
         """Make `function` run the code of `replacement`, with the globals that it has.
 
         For functions that others took a reference to when they were imported: setting the attribute

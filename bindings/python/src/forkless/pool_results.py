@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from multiprocessing import TimeoutError as MpTimeoutError
 from multiprocessing import pool as mp
 from time import monotonic
@@ -40,7 +41,8 @@ class _Job:
         self._own = self.results = _core.Channel()
         self._arrived: list[Any] = []
         self._done = False
-        pool._crew.jobs.add(self)
+        jobs, number = pool._crew.jobs, self._job
+        jobs[number] = weakref.ref(self, lambda _: jobs.pop(number, None))
 
     def _collect(self) -> None:
         """Take in what has come."""
@@ -200,8 +202,9 @@ class MapResult(ApplyResult, mp.MapResult):
     def _take_in(self) -> bool:
         arrived, size = self._arrived, self._chunksize
         for position in range(self._seen, len(arrived)):
-            if arrived[position] is not None:
-                index, success, value, packed = arrived[position]
+            message = arrived[position]
+            if message is not None:
+                index, success, value, packed = message
                 if packed or not success:
                     success, value = _unpack(success, value, packed)
                 self._store(index * size, success, value)

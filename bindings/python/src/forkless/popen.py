@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from multiprocessing import context as mp_context
 from typing import Any
 
 from forkless import stdlib, stdlib_util
 from forkless.actors import Actor, here
-from forkless.personality import folders, signals
+from forkless.personality import folders, signals, threads
 from forkless.process import bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
@@ -54,7 +53,7 @@ class Popen:
         self._hand_over(like_fork)
         folders.begin(actor)
         try:
-            actor.start(bootstrap, process_obj._name[:31], threading.stack_size())
+            actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
         except BaseException:
             folders.begun(actor)
             actor.close_ends()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import threading
 import time
 import types
 from multiprocessing import process as mp
@@ -20,7 +21,6 @@ from forkless import _core, isolation, stdlib_futures, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.exceptions import error_record
 from forkless.personality import contexts, folders, sockets, streams, threads
-from forkless.personality.ids import unwind_helpers
 from forkless.reduction import dumps, loads
 
 __all__ = ["ActorProcess", "bootstrap", "copy_process"]
@@ -78,16 +78,18 @@ class ParentProcess(mp.BaseProcess):
 
 
 _never: tuple[int, int] | None = None
+_making_never = threading.Lock()
 
 
 def _never_readable() -> int:
     """A descriptor that becomes readable when the real process ends, hence never."""
     global _never
-    if _never is None:
-        import os
+    with _making_never:
+        if _never is None:
+            import os
 
-        _never = os.pipe()
-    return _never[0]
+            _never = os.pipe()
+        return _never[0]
 
 
 # Copying
@@ -261,7 +263,7 @@ def _release(actor: Actor) -> None:
         if actor.ended is None:
             actor.ended = time.time()
         actor.stop()
-        unwind_helpers(actor)
+        actor.throw_at_threads()
     actor.close_ends()
     if actor.opened:
         sockets.close_opened(actor)

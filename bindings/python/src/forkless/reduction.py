@@ -13,6 +13,7 @@ Mirrors multiprocessing.reduction, and obeys what a program registered with its 
 from __future__ import annotations
 
 import array
+import functools
 import io
 import itertools
 import os
@@ -62,10 +63,13 @@ class Pickler(pickle.Pickler):
     strict = False  # see exceptions.reduce()
     carried: list[Any] | None = None  # in the pickler of dumps() alone
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.open: set[int] = set()
-        self.depths: dict[int, int] = {}
+    @functools.cached_property
+    def open(self) -> set[int]:
+        return set()
+
+    @functools.cached_property
+    def depths(self) -> dict[int, int]:
+        return {}
 
     def reducer_override(self, obj: Any) -> Any:
         cls = type(obj)
@@ -85,6 +89,8 @@ class Pickler(pickle.Pickler):
 
 class _Sink:
     """Where a pickle is written to: large objects come as pieces of their own."""
+
+    __slots__ = ("pieces",)
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
@@ -264,15 +270,17 @@ def _withdraw(number: int) -> Any:
 # keep them alive; whoever sends one does until it has been received.
 _shared: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
+_numbering = threading.Lock()
 
 
 def reference(obj: Any) -> tuple[Any, tuple[int]]:
     """For __reduce__ of an object that is shared by reference: only while a process is started."""
     mp_context.assert_spawning(obj)
-    number = vars(obj).get("_forkless_number")
-    if number is None:
-        number = obj._forkless_number = next(_numbers)
-    _shared[number] = obj
+    with _numbering:  # the same number for all, whoever asks first
+        number = vars(obj).get("_forkless_number")
+        if number is None:
+            number = obj._forkless_number = next(_numbers)
+        _shared[number] = obj
     return _dereference, (number,)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,6 +26,8 @@ __all__ = ["MISSING", "WAYS", "Slot", "Way", "install"]
 MISSING = object()  # there is no such attribute
 _UNKNOWN = object()  # the process was started before there was a slot
 _LATER = object()  # made by a factory when it is first asked for
+
+_making = threading.Lock()
 
 
 def _deep_copy(value: Any) -> Any:
@@ -101,10 +104,17 @@ class Slot:
             if value is _UNKNOWN:
                 value = actor.values[self] = self.way.pass_on(self.value_of(MAIN))
             if value is _LATER:
-                value = actor.values[self] = self.way.make()
+                value = self._make(actor)
         if value is MISSING:
             raise self.no_such_attribute()
         return value
+
+    def _make(self, actor: Any) -> Any:
+        made = self.way.make()
+        with _making:  # several threads of the actor may ask at once: all get the same
+            if actor.values.get(self) is _LATER:
+                actor.values[self] = made
+            return actor.values.get(self, made)
 
     def set(self, value: Any) -> None:
         actor: Any = _core.current()

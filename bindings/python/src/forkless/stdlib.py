@@ -25,6 +25,7 @@ at import. Their new code runs with the globals of the module that they belong t
 from __future__ import annotations
 
 import os
+import threading
 import types
 from collections.abc import Iterator
 from multiprocessing import connection, context, process, reduction, spawn
@@ -53,13 +54,16 @@ class _Children:
         here().children.discard(child)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(here().children)
+        return iter(here().children.copy())  # other threads of the process may start children
 
     def __len__(self) -> int:
         return len(here().children)
 
     def __contains__(self, child: object) -> bool:
         return child in here().children
+
+
+_counting = threading.Lock()
 
 
 class _Counter:
@@ -69,7 +73,8 @@ class _Counter:
         return self
 
     def __next__(self) -> int:
-        return next(here().process_counter)
+        with _counting:  # a count is not atomic by itself where there is no GIL
+            return next(here().process_counter)
 
 
 class _CurrentProcess:
@@ -173,14 +178,14 @@ def install(patches: PatchSet) -> None:
         (base.sentinel.fget, _sentinel_code),
         (base.__repr__, _repr_code),
     ):
-        patches.code(function, replacement)  # type: ignore[arg-type]
+        patches.code(function, replacement)
     _patch_default_context(patches)
     stdlib_util.install(patches)
 
 
 def _patch_default_context(patches: PatchSet) -> None:
     """Let set_start_method() concern the process that calls it, and get_start_method() answer it."""
-    default: Any = context._default_context  # type: ignore[attr-defined]
+    default: Any = context._default_context
 
     def get(self: Any) -> Any:
         state: Any = MAIN if self is not default else here()
@@ -216,8 +221,10 @@ def register(name: str, concrete_context: Any) -> None:
     original = types.FunctionType(method.__code__, method.__globals__, method.__name__)
 
     def start_methods(self: Any) -> list[str]:
-        # Where the others run on actors, programs see the methods that they know.
-        return original(self) if _aliases_installed else [*original(self), name]
+        # Where the others run on actors, programs see the methods that they know. From 3.14 on all
+        # contexts count.
+        others = [each for each in original(self) if each != name]
+        return others if _aliases_installed else [*others, name]
 
     context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
     method.__code__ = _start_methods_code.__code__
@@ -323,6 +330,6 @@ def _dup_fd_code(fd):  # type: ignore[no-untyped-def]
 def replace_pipe(patches: PatchSet, pipe: Any, dup_fd: Any) -> None:
     """Make connection.Pipe() and reduction.DupFd() call these instead."""
     patches.attribute(connection, "_forkless_Pipe", lambda duplex: pipe(duplex))
-    patches.code(connection.Pipe, _pipe_code)  # type: ignore[arg-type]
+    patches.code(connection.Pipe, _pipe_code)
     patches.attribute(reduction, "_forkless_DupFd", dup_fd)
     patches.code(reduction.DupFd, _dup_fd_code)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import socket
+import threading
 from multiprocessing import connection, reduction
 
 from probing import LIMIT, child, outcome, probe
@@ -209,8 +210,10 @@ def handles():
     passed = os.read(read, 10)
     process.join(LIMIT)
     one, other = socket.socketpair()
-    reduction.sendfds(one, [write])
+    sending = threading.Thread(target=reduction.sendfds, args=(one, [write]))
+    sending.start()  # it waits for the receiver on some versions
     (again,) = reduction.recvfds(other, 1)
+    sending.join()
     os.write(again, b"again")
     seen = passed, os.read(read, 10), type(reduction.DupFd).__name__
     for fd in (again, read, write):

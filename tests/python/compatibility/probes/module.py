@@ -224,6 +224,7 @@ def the_dummy_package():
     process = dummy.Process(target=queue.put, args=(1,))
     process.start()
     process.join()
+    children = len(dummy.active_children())
     here, there = dummy.Pipe()
     here.send(2)
     with dummy.Pool(2) as pool:
@@ -244,7 +245,7 @@ def the_dummy_package():
         process.exitcode,
         there.recv(),
         mapped,
-        len(dummy.active_children()),
+        children,
         dummy.current_process().name,
         dummy.freeze_support(),
         len(kinds),

@@ -32,20 +32,28 @@ def _own() -> random.Random | None:
         return None
     generator: random.Random | None = actor.locals.get(_KEY)
     if generator is None:
-        generator = actor.locals[_KEY] = random.Random()
+        # Several threads of the actor may ask at once: all get the same.
+        generator = actor.locals.setdefault(_KEY, random.Random())
     return generator
 
 
-def _redirected(name: str) -> Any:
+def _in_actor(name: str) -> Any:
     original = getattr(random.Random, name)
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        generator = _own()
-        return original(self if generator is None else generator, *args, **kwargs)
+    def method(*args: Any, **kwargs: Any) -> Any:
+        return original(_own(), *args, **kwargs)
 
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = original.__doc__
     return method
+
+
+def _redirected(name: str) -> Any:
+    """A method of the shared generator; what stands between does not slow the real process down."""
+    in_actor = _in_actor(name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return in_actor(*args, **kwargs)
+
+    return _core.Dispatch(getattr(random.Random, name), method, True)
 
 
 def _get_next(instance: Any) -> Any:
@@ -68,4 +76,4 @@ def install(patches: PatchSet) -> None:
     patches.call_on_undo(lambda: setattr(shared, "__class__", before))
     shared.__class__ = type(before.__name__, (before,), members)
     for name in _REDIRECTED:
-        patches.attribute(random, name, getattr(shared, name))
+        patches.dispatch(random, name, _in_actor(name))

@@ -19,7 +19,7 @@ from forkless.actors import FIRST_PID, Actor, find, here
 from forkless.patches import PatchSet
 from forkless.personality.waits import wait_for_child
 
-__all__ = ["end_now", "install", "no_such_process", "unwind", "unwind_helpers", "unwinding"]
+__all__ = ["end_now", "install", "no_such_process", "unwind"]
 
 
 def no_such_process() -> ProcessLookupError:
@@ -143,11 +143,6 @@ def _ending_functions(real_os: Any) -> list[Any]:
     return [_exit, abort, waitpid]
 
 
-# Held while something is thrown at the further threads of an actor, and while such a thread says that
-# it must not come any more. Reentrant, because a signal handler may end processes.
-unwinding = _thread.RLock()
-
-
 def end_now(actor: Actor, code: int) -> NoReturn:
     """End `actor` from within: publish its exit code and unwind all of its threads."""
     if actor.exit_now(code):
@@ -160,13 +155,4 @@ def unwind(actor: Actor, code: int) -> None:
     """Raise ProcessExit in the threads of an actor, except for the calling one."""
     if actor.thread_ident != _thread.get_ident():
         actor.throw(_core.ProcessExit(code))
-    unwind_helpers(actor)
-
-
-def unwind_helpers(actor: Actor) -> None:
-    """Raise ProcessExit in the further threads of an actor, except for the calling one."""
-    if actor.interruptible:
-        with unwinding:
-            for ident in actor.interruptible:
-                if ident != _thread.get_ident():
-                    _core.throw_at(ident, _core.ProcessExit)
+    actor.throw_at_threads()

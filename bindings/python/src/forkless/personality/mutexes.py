@@ -59,7 +59,7 @@ def _maker(owner: Any, name: str, ours: Any, kind: type) -> _Maker:
     return _Maker(name, (), members)
 
 
-class _SimpleQueue(queue.SimpleQueue):  # type: ignore[type-arg]
+class _SimpleQueue(queue.SimpleQueue):
     """The simple queue of an actor: that of the standard library, and a semaphore to wait for."""
 
     def __init__(self) -> None:

@@ -192,7 +192,7 @@ def _interrupt_main_function() -> Any:
         actor: Any = _core.current()
         if actor is None:
             _note_direct(signum, True)
-            real_interrupt_main(signum)
+            real_interrupt_main(signum)  # type: ignore[arg-type]
         else:
             _check(signum)
             deliver(actor, signum)
@@ -310,7 +310,7 @@ class _Alarm:
         while not self._cancelled.wait(self.remaining()):
             if self.actor.poll() is not None:
                 return
-            if not self.interval:
+            if not self.interval and self.actor.timer is self:
                 self.actor.timer = None
             self.due += self.interval
             deliver(self.actor, signal.SIGALRM)
@@ -329,6 +329,7 @@ def _timer_functions() -> list[Any]:
     import math
 
     real_alarm, real_setitimer, real_getitimer = signal.alarm, signal.setitimer, signal.getitimer
+    setting = threading.Lock()
 
     def setitimer(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
         actor: Any = _core.current()
@@ -336,10 +337,11 @@ def _timer_functions() -> list[Any]:
             return real_setitimer(which, seconds, interval)
         if seconds < 0 or interval < 0:
             raise signal.ItimerError(errno.EINVAL, os.strerror(errno.EINVAL))
-        before = getitimer(which)
-        if actor.timer is not None:
-            actor.timer.cancel()
-        actor.timer = _Alarm(actor, seconds, interval) if seconds else None
+        with setting:  # an alarm that nobody knows of could not be cancelled
+            before = getitimer(which)
+            if actor.timer is not None:
+                actor.timer.cancel()
+            actor.timer = _Alarm(actor, seconds, interval) if seconds else None
         return before
 
     def getitimer(which: int) -> tuple[float, float]:

@@ -130,9 +130,7 @@ def _sending_methods(cls: Any) -> list[Any]:
     real_sendmsg = getattr(cls, "sendmsg", None)
 
     def some(sock: Any, data: Any, flags: int, timeout: float | None) -> int:
-        return int(
-            _repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags))
-        )
+        return int(_repeat(sock, _OUT, timeout, flags, lambda flags: real_send(sock, data, flags)))
 
     def send(self: Any, data: Any, flags: int = 0, /) -> int:
         timeout = self.gettimeout()
@@ -211,7 +209,7 @@ def _connected(cls: Any, sock: Any, address: Any, timeout: float | None) -> int:
     """Connect; 0 or a number of errno. Raises TimeoutError."""
     real_connect_ex = cls.connect_ex
     if isinstance(real_connect_ex, _core.Dispatch):
-        real_connect_ex = real_connect_ex.__wrapped__  # type: ignore[attr-defined]
+        real_connect_ex = real_connect_ex.__wrapped__
     sock.settimeout(0)
     try:
         number = real_connect_ex(sock, address)
@@ -262,7 +260,7 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
         return
     real_read, real_handshake = cls.read, cls.do_handshake
 
-    def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002
+    def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:
         timeout = self.gettimeout()
         if timeout != 0 and self.fileno() >= 0 and self._sslobj is not None and not self.pending():
             _wait(self, _IN, Deadline(timeout))
@@ -270,7 +268,7 @@ def _patch_ssl(patches: PatchSet, ssl: Any) -> None:
 
     def do_handshake(self: Any, block: bool = False) -> None:
         timeout = self.gettimeout()
-        if timeout == 0 and not block or self.fileno() < 0:
+        if (timeout == 0 and not block) or self.fileno() < 0:
             real_handshake(self, block)
             return
         deadline = Deadline(timeout or None)

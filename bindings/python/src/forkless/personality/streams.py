@@ -135,8 +135,7 @@ def _get(name: str) -> Any:
     try:
         return actor.streams[name]
     except KeyError:
-        stream = actor.streams[name] = _inherit(actor, name)
-        return stream
+        return actor.streams.setdefault(name, _inherit(actor, name))
 
 
 def _inherit(actor: Actor, name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import functools
 import sys
 import threading
 import time
@@ -18,7 +19,6 @@ from typing import Any
 from forkless import _core
 from forkless.actors import MAIN, Actor, MainActor
 from forkless.patches import PatchSet
-from forkless.personality.ids import unwinding
 
 __all__ = [
     "MainThread",
@@ -170,26 +170,13 @@ def _prepare(actor: Actor, thread: Any) -> None:
 
 
 def _run_interruptibly(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
-    ident = _thread.get_ident()
     try:
-        actor.interruptible.add(ident)
+        actor.expose()
         if actor.stopping:
             raise _core.ProcessExit(actor.poll() or 0)
         function(*args, **kwargs)
     finally:
-        _end_interruptions(actor, ident)
-
-
-def _end_interruptions(actor: Actor, ident: int) -> None:
-    """Let nothing be raised in this thread any more; what is raised in here comes too late."""
-    while True:
-        try:
-            with unwinding:
-                actor.interruptible.discard(ident)
-                _core.take_back()
-                return
-        except _core.ProcessExit:
-            pass
+        actor.hide()  # what is still on its way comes too late
 
 
 def _inheriting(original: Any) -> Any:
@@ -230,6 +217,8 @@ def install(patches: PatchSet) -> None:
     ):
         if hasattr(owner, name):
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
+    _keep_process_exits(patches)
+    _watch_stack_size(patches)
     _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
     patches.attribute(time, "sleep", _core.sleep)  # a built-in function, as the original
@@ -258,6 +247,51 @@ def _main_thread_function(original: Any) -> Any:
         return (actor and main_thread_of(actor)) or original()
 
     return main_thread
+
+
+_stack_size = 0
+
+
+def stack_size() -> int:
+    """What the program has set with threading.stack_size(), 0 if nothing."""
+    return _stack_size
+
+
+def _watch_stack_size(patches: PatchSet) -> None:
+    """The functions of `threading` and `_thread` that set the stack size of new threads cannot be asked
+    for it: a call without an argument sets it to 0."""
+    original: Any = threading.stack_size
+    lock = threading.Lock()
+
+    def set_stack_size(size: int = 0, /) -> int:
+        global _stack_size
+        with lock:
+            before = original(size)
+            _stack_size = size
+            return before
+
+    set_stack_size(original())
+    patches.attribute(threading, "stack_size", set_stack_size)
+    patches.attribute(_thread, "stack_size", set_stack_size)
+
+
+def _keep_process_exits(patches: PatchSet) -> None:
+    """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
+
+    The interpreter looks for the hook in the dictionary of `sys`, where ours stays; programs read and
+    set the attribute.
+    """
+    hooks = {"hook": sys.unraisablehook}
+
+    def get_hook(module: Any) -> Any:
+        return hooks["hook"]
+
+    def set_hook(module: Any, value: Any) -> None:
+        hooks["hook"] = value
+
+    patches.call_on_undo(lambda: vars(sys).update(unraisablehook=hooks["hook"]))
+    patches.module_class(sys, {"unraisablehook": property(get_hook, set_hook)})
+    vars(sys)["unraisablehook"] = functools.partial(_core.unraisable_hook, hooks)
 
 
 def _atexit_functions() -> list[Any]:

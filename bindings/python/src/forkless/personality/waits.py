@@ -142,7 +142,7 @@ def _must_wait(fd: int) -> bool:
 class _File(io.FileIO):
     """The raw file of an actor on a pipe, a socket or a terminal."""
 
-    def readinto(self, buffer: Any, /) -> int | None:  # type: ignore[override]
+    def readinto(self, buffer: Any, /) -> int | None:
         if not self.readable():
             return super().readinto(buffer)
         try:
@@ -179,7 +179,7 @@ def _can_wait(fd: int) -> bool:
 
 
 def _open_function(original: Any) -> Any:
-    def open(  # noqa: A001
+    def open(
         file: Any,
         mode: str = "r",
         buffering: int = -1,
@@ -388,20 +388,20 @@ def _patch_connections(patches: PatchSet) -> None:
     cls: Any = connection.Connection
     for name, function in (("_recv", os.read), ("_send", os.write)):
         patches.defaults(getattr(cls, name), (function,))
-    patches.dispatch(connection._ConnectionBase, "__init__", _noting(connection._ConnectionBase))  # type: ignore[attr-defined]
+    patches.dispatch(connection._ConnectionBase, "__init__", _noting(connection._ConnectionBase))
 
 
 def _noting(cls: Any) -> Any:
     original = cls.__init__
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         actor = _core.current()
         if actor.opened is None:
             actor.opened = weakref.WeakSet()
         actor.opened.add(self)
 
-    return __init__
+    return init
 
 
 # Children of the kernel
