@@ -205,6 +205,7 @@ def program(path):
         program.kill()
 
 
+@pytest.mark.needs_processes("asks another program")
 def test_a_process_waits_for_another_program(actors, puppet, path, program):
     assert puppet.call(lock, path, EXCLUSIVE) == "busy"
     puppet.tell(lock, path, fcntl.LOCK_EX)
