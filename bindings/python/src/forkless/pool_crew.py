@@ -37,7 +37,7 @@ class Crew:
         self.share = Share(processes)
         self.workers: list[Any] = []  # process objects; guarded by `lock`
         self.make_worker: Callable[[], Any]
-        self.jobs: dict[int, weakref.ref[Any]] = {}  # those that somebody holds
+        self.jobs: set[weakref.ref[Any]] = set()  # those that somebody holds
         self.lock = threading.RLock()
         self._tasks = self.share.tasks
         self._backlog: deque[Work] = deque()  # the first one is being fed
@@ -230,7 +230,7 @@ class Crew:
 
     def unfinished(self) -> Iterator[Any]:
         """The jobs of which results are missing, as far as somebody holds them."""
-        jobs = [ref() for ref in list(self.jobs.values())]
+        jobs = [ref() for ref in list(self.jobs)]
         return (job for job in jobs if job is not None and not job.ready())
 
     # The end

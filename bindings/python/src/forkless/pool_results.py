@@ -41,8 +41,8 @@ class _Job:
         self._own = self.results = _core.Channel()
         self._arrived: list[Any] = []
         self._done = False
-        jobs, number = pool._crew.jobs, self._job
-        jobs[number] = weakref.ref(self, lambda _: jobs.pop(number, None))
+        jobs = pool._crew.jobs
+        jobs.add(weakref.ref(self, jobs.discard))  # no code of Python: a signal would interrupt it
 
     def _collect(self) -> None:
         """Take in what has come."""
