@@ -8,6 +8,8 @@ import pickle
 import time
 from multiprocessing import util
 
+import pytest
+
 from forkless.actors import MAIN
 from support.scripts import eventually
 
