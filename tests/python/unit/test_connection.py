@@ -677,6 +677,7 @@ def test_a_wrong_key_is_refused(context):
     process.join(DEADLINE)
 
 
+@pytest.mark.needs_processes("starts a program without forkless")
 def test_a_real_process_is_a_client(scripts):
     lines = scripts.check(
         """

@@ -476,6 +476,7 @@ def test_thread_pools_work_beside_and_inside(context, pool):
         assert threads.apply_async(double, (2,), callback=[].append).get(LIMIT) == 4
 
 
+@pytest.mark.needs_processes("starts real processes")
 def test_the_default_start_method_serves_pools(scripts):
     result = scripts.run(
         """

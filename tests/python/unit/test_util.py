@@ -8,6 +8,8 @@ import pickle
 import time
 from multiprocessing import util
 
+import pytest
+
 from forkless.actors import MAIN
 from support.scripts import eventually
 
@@ -63,6 +65,7 @@ def test_a_process_without_a_start_method_of_its_own_hands_on_what_is_set(instal
         multiprocessing.set_start_method(before, force=True)
 
 
+@pytest.mark.needs_processes("starts real processes")
 def test_real_processes_can_be_started_where_actor_is_the_default(scripts):
     assert scripts.check(
         """
@@ -287,6 +290,7 @@ def test_sleep_is_a_builtin_function_also_where_it_is_replaced(installed):
 # The resource tracker
 
 
+@pytest.mark.needs_processes("about the process that tracks resources")
 def test_the_death_of_the_resource_tracker_is_told_at_the_next_semaphore(scripts):
     assert scripts.check(
         """
