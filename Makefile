@@ -26,8 +26,8 @@ VERSION := $(shell sed -n 's/^.define FKL_VERSION "\(.*\)"/\1/p' include/forkles
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
-  test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan lint format bench \
-  bench-runtime bench-python install clean help
+  test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan tsan-python lint \
+  format bench bench-runtime bench-python install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -211,6 +211,10 @@ tsan: ## C tests under ThreadSanitizer
 	@bash .ci/deps.sh packages
 	+@$(MAKE) --no-print-directory VARIANT=tsan programs
 	@bash .ci/test-c.sh tsan tsan
+
+tsan-python: ## stress programs of the Python binding under ThreadSanitizer, without the GIL
+	@bash .ci/deps.sh packages tsan
+	@bash .ci/tsan-python.sh
 
 lint: all ## formatting, types, layering and the other rules of CONTRIBUTING.md
 	@bash .ci/deps.sh packages lint

@@ -10,10 +10,13 @@
 #   newest, 2.14   .venv/newest: the newest CPython found and the newest ansible-core for it;
 #                  .venv/2.14: CPython 3.11 and ansible-core 2.14; both with forkless installed
 #   asan           .venv/asan: the newest CPython, forkless built with the address sanitizer
+#   tsan           .venv/tsan: a free-threaded CPython that was built with the thread sanitizer, if
+#                  one is found, and forkless built so
 #   peers          .venv/peers: the newest CPython with forkless and the libraries of make bench-python
 #   bench          Erlang, CAF and Go, and .venv/bench, for make bench-runtime
 #   lint           .venv/lint: formatters and checkers; groff and man
-#   all            newest, 2.14, and .venv/py3.X for every other CPython found
+#   all            newest, 2.14, and .venv/py3.X for every other CPython found, also .venv/py3.Xt
+# .ci/find-python.sh says where CPythons are looked for.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -172,6 +175,23 @@ asan() {
         LDFLAGS='-fsanitize=address,undefined' binding asan
 }
 
+# The interpreter is not to report what happens while the environment is made.
+tsan() {
+    local python compiler flags='-O1 -g -fno-omit-frame-pointer -fsanitize=thread'
+    python=$(bash .ci/find-python.sh .venv/pythons | awk -F'\t' '$1 ~ /t-tsan$/ {print $2; exit}')
+    if [[ -z $python ]]; then
+        say 'no free-threaded CPython under ThreadSanitizer was found (see FORKLESS_PYTHONS in' \
+            '.ci/find-python.sh): what needs it is left out'
+        rm -rf .venv/tsan
+        return
+    fi
+    clang
+    compiler=$(command -v clang-14 || command -v clang)
+    TSAN_OPTIONS=report_bugs=0 environment tsan "$python" /dev/null setuptools
+    TSAN_OPTIONS=report_bugs=0 CC=$compiler LDSHARED="$compiler -shared" LDFLAGS=-fsanitize=thread \
+        CFLAGS="$flags -include $PWD/tests/support/tsan/ck_md_shim.h" binding tsan
+}
+
 # Peers that cannot be installed are left out of the comparison.
 bench() {
     if command -v apt-get >/dev/null; then
@@ -196,7 +216,7 @@ all() {
     newest
     others=$(bash .ci/find-python.sh .venv/pythons | sed 1d)
     while IFS=$'\t' read -r version python; do
-        [[ -n $version && $version != 3.11 ]] || continue
+        [[ -n $version && $version != 3.11 && $version != *-tsan ]] || continue
         environment "py$version" "$python" tests/python/requirements.txt
         binding "py$version"
     done <<<"$others"
@@ -214,7 +234,7 @@ if command -v flock >/dev/null; then
 fi
 for what; do
     case $what in
-    packages | models | clang | newest | asan | peers | bench | lint | all) "$what" ;;
+    packages | models | clang | newest | asan | tsan | peers | bench | lint | all) "$what" ;;
     2.14) ansible_2_14 ;;
     *) die "what is '$what'?" ;;
     esac

@@ -45,7 +45,7 @@ given() {
             name=$unpacked/$(basename "$archive" .tar.xz)
             if [[ ! -d $name ]]; then
                 mkdir -p "$name.partial"
-                tar -xJf "$archive" -C "$name.partial" && mv "$name.partial" "$name" || continue
+                if tar -xJf "$archive" -C "$name.partial"; then mv "$name.partial" "$name"; fi
             fi
             interpreters "$name"
         done

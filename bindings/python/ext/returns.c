@@ -18,8 +18,9 @@ typedef struct returned {
 
 struct core_returns {
     PyInterpreterState *interp; // compared only
-    // A stack, CLOSED at the end. Any thread pushes; it is only ever taken as a whole, so a push that
-    // finds the top where it was is right even if that node was freed and came again meanwhile.
+    // A stack, CLOSED at the end. Any thread pushes; it is only ever taken as a whole, so a push
+    // that finds the top where it was is right even if that node was freed and came again
+    // meanwhile.
     _Atomic(returned *) top;
 };
 

@@ -117,6 +117,8 @@ class Slot:
             return actor.values.get(self, made)
 
     def set(self, value: Any) -> None:
+        if type(value) is Proxy and object.__getattribute__(value, "_slot") is self:
+            value = self.get()  # somebody puts back what stood in the owner
         actor: Any = _core.current()
         if actor is not None:
             actor.values[self] = value
@@ -269,7 +271,7 @@ def install(patches: PatchSet, owner: Any, slots: Iterable[Slot]) -> None:
     if isinstance(owner, type):
         _install_in_class(patches, owner, slots)
     else:
-        values = {slot: slot.in_owner() for slot in slots if slot.held}
+        values = {slot: _behind(slot.in_owner()) for slot in slots if slot.held}
         _change_type(patches, owner, _subtype(owner, {s.name: _Attribute(s) for s in slots}))
         MAIN.values.update(values)
     for slot in slots:
@@ -277,6 +279,13 @@ def install(patches: PatchSet, owner: Any, slots: Iterable[Slot]) -> None:
         if slot.proxy and not isinstance(owner, type):
             vars(owner)[slot.name] = Proxy(slot)
             patches.call_on_undo(lambda slot=slot: _restore(slot))  # type: ignore[misc]
+
+
+def _behind(value: Any) -> Any:
+    """What a proxy of the real process stands for, where somebody put one back after uninstall()."""
+    while type(value) is Proxy:
+        value = MAIN.values[object.__getattribute__(value, "_slot")]
+    return value
 
 
 def _install_in_class(patches: PatchSet, owner: Any, slots: list[Slot]) -> None:
@@ -352,7 +361,8 @@ def _register(patches: PatchSet, slot: Slot) -> None:
     if not slot.held or slot.way.function is not WAYS["share"]:
         _passed_on.append(slot)
         patches.call_on_undo(lambda: _passed_on.remove(slot))
-    if not isinstance(slot.owner, type):
+    # Somebody may have kept a proxy, to put it back later: it goes on to stand for what it stood for.
+    if not slot.proxy and not isinstance(slot.owner, type):
         patches.call_on_undo(lambda: MAIN.values.pop(slot, None))
 
 

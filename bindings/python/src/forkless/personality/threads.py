@@ -25,6 +25,7 @@ __all__ = [
     "after_helpers",
     "install",
     "join_helpers",
+    "keep_process_exits",
     "leave",
     "main_thread_of",
     "start_for",
@@ -217,7 +218,6 @@ def install(patches: PatchSet) -> None:
     ):
         if hasattr(owner, name):
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
-    _keep_process_exits(patches)
     _watch_stack_size(patches)
     _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
@@ -275,23 +275,14 @@ def _watch_stack_size(patches: PatchSet) -> None:
     patches.attribute(_thread, "stack_size", set_stack_size)
 
 
-def _keep_process_exits(patches: PatchSet) -> None:
+def keep_process_exits(patches: PatchSet) -> None:
     """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
 
-    The interpreter looks for the hook in the dictionary of `sys`, where ours stays; programs read and
-    set the attribute.
+    The interpreter looks for the hook in the dictionary of `sys`, where ours stands before the one that
+    passes on to the hook of each process: to be called when that one is in place.
     """
-    hooks = {"hook": sys.unraisablehook}
-
-    def get_hook(module: Any) -> Any:
-        return hooks["hook"]
-
-    def set_hook(module: Any, value: Any) -> None:
-        hooks["hook"] = value
-
-    patches.call_on_undo(lambda: vars(sys).update(unraisablehook=hooks["hook"]))
-    patches.module_class(sys, {"unraisablehook": property(get_hook, set_hook)})
-    vars(sys)["unraisablehook"] = functools.partial(_core.unraisable_hook, hooks)
+    hooks = {"hook": vars(sys)["unraisablehook"]}
+    patches.item(vars(sys), "unraisablehook", functools.partial(_core.unraisable_hook, hooks))
 
 
 def _atexit_functions() -> list[Any]:
