@@ -55,8 +55,9 @@ class Popen:
         try:
             actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
         except BaseException:
-            folders.begun(actor)
-            actor.close_ends()
+            if not _was_started(actor):  # what was thrown at this process may come after it was
+                folders.begun(actor)
+                actor.close_ends()
             raise
 
     def _hand_over(self, like_fork: bool) -> None:
@@ -112,3 +113,12 @@ class Popen:
 def launch_like_fork(process_obj: Any) -> Popen:
     """Popen for the alias of 'fork': what cannot be copied is shared."""
     return Popen(process_obj, like_fork=True)
+
+
+def _was_started(actor: Actor) -> bool:
+    """Whether there is a thread that has, or will have, run it."""
+    try:
+        actor.run(bool)
+    except RuntimeError:
+        return False
+    return True
