@@ -17,6 +17,7 @@ from typing import Any
 from contenders import Contender, Pool
 
 MEGABYTE = 1 << 20
+DIFFERENT = 8  # large items
 LIVE = 40  # processes at once, where memory is looked at
 
 
@@ -42,8 +43,11 @@ def produce_small(queue: Any, count: int) -> None:
 
 
 def produce_large(queue: Any, count: int) -> None:
+    items = [
+        bytes([i]) * MEGABYTE for i in range(DIFFERENT)
+    ]  # to make them takes longer than to send
     for number in range(count):
-        queue.put(number.to_bytes(8, "little") + bytes(MEGABYTE - 8))
+        queue.put(items[number % DIFFERENT])
 
 
 def echo(connection: Any) -> None:
@@ -106,7 +110,7 @@ def queue_of_large(context: Any, count: int) -> float:
     producer.start()
     for number in range(count):
         item = queue.get()
-        expect((len(item), int.from_bytes(item[:8], "little")), (MEGABYTE, number))
+        expect((len(item), item[0], item[-1]), (MEGABYTE, *2 * (number % DIFFERENT,)))
     seconds = (time.perf_counter() - begin) / count
     producer.join()
     return seconds

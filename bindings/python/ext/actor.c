@@ -33,6 +33,12 @@ PyObject *core_current(core_state *state)
     return fkl_actor_data(handle);
 }
 
+int core_pid(core_state *state)
+{
+    actor_object *actor = (actor_object *)core_current(state);
+    return actor == NULL ? 0 : actor->pid;
+}
+
 // Life
 
 static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

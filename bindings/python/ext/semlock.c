@@ -24,6 +24,7 @@ typedef struct {
     // threads.
     atomic_ulong owner;
     atomic_int count;
+    atomic_int process; // of the owner: its pid, or 0 for the real process
 } semlock_object;
 
 static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -77,7 +78,9 @@ static bool is_mine(semlock_object *self)
 
 static void note_acquired(semlock_object *self)
 {
+    int process = core_pid(core_state_of_type(Py_TYPE(self)));
     atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
+    atomic_store_explicit(&self->process, process, memory_order_relaxed);
     atomic_fetch_add_explicit(&self->count, 1, memory_order_release); // see is_mine()
 }
 
@@ -385,7 +388,9 @@ static PyObject *semlock_exit(semlock_object *self, PyObject *const *args, Py_ss
 static PyObject *semlock_count(semlock_object *self, PyObject *unused)
 {
     (void)unused;
-    return PyLong_FromLong(atomic_load_explicit(&self->count, memory_order_relaxed));
+    int count = atomic_load_explicit(&self->count, memory_order_acquire); // see is_mine()
+    int process = atomic_load_explicit(&self->process, memory_order_relaxed);
+    return PyLong_FromLong(process == core_pid(core_state_of_type(Py_TYPE(self))) ? count : 0);
 }
 
 static PyObject *semlock_is_mine(semlock_object *self, PyObject *unused)
@@ -448,7 +453,7 @@ static PyMethodDef semlock_methods[] = {
     {"_notify", (PyCFunction)semlock_notify, METH_VARARGS, notify_doc},
     {"__enter__", (PyCFunction)semlock_enter, METH_NOARGS, NULL},
     {"__exit__", (PyCFunction)(void (*)(void))semlock_exit, METH_FASTCALL, NULL},
-    {"_count", (PyCFunction)semlock_count, METH_NOARGS, "Acquisitions that are not released."},
+    {"_count", (PyCFunction)semlock_count, METH_NOARGS, "Acquisitions by this process that are not released."},
     {"_is_mine", (PyCFunction)semlock_is_mine, METH_NOARGS, "Whether this thread acquired last."},
     {"_get_value", (PyCFunction)semlock_get_value, METH_NOARGS, "The value now."},
     {"_is_zero", (PyCFunction)semlock_is_zero, METH_NOARGS, "Whether the value is 0."},

@@ -98,6 +98,9 @@ int core_actor_init(PyObject *module, core_state *state);
 // The actor object of this thread, borrowed, or NULL (no error) outside of actors.
 PyObject *core_current(core_state *state);
 
+// The pid of the calling actor; 0 in the real process.
+int core_pid(core_state *state);
+
 // Raises the exception that was thrown at the current actor, if there is one: -1, else 0.
 int core_raise_thrown(core_state *state);
 

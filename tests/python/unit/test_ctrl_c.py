@@ -61,8 +61,8 @@ for process in processes:
     process.start()
 for _ in ways:
     said.get(timeout=30)
-print('ready', flush=True)
 try:
+    print('ready', flush=True)
     time.sleep(300)
 except KeyboardInterrupt:
     print('interrupted')
@@ -100,8 +100,9 @@ def test_ctrl_c_on_a_terminal_reaches_the_group_but_nobody_else(scripts):
                 part = os.read(terminal, 4096)
             except OSError:  # the terminal of a program that has ended
                 break
+            said = b"ready\r\n" in output
             output += part
-            if b"ready" in part:
+            if b"ready\r\n" in output and not said:
                 os.write(terminal, b"\x03")
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -155,8 +156,8 @@ assert signal.getsignal(signal.SIGINT) is before is signal.default_int_handler
 bare = context.Process(target=wait_for_ever, args=('bare', said, nothing), daemon=True)
 bare.start()
 said.get(timeout=30), said.get(timeout=30)
-print('ready', flush=True)
 try:
+    print('ready', flush=True)
     time.sleep(300)
 except KeyboardInterrupt:
     print(said.get(timeout=30), protected.is_alive(), flush=True)

@@ -63,6 +63,7 @@ def look_and_run():
     return seen, output("import os; print(os.environ['FORKLESS_PUT'])")
 
 
+@pytest.mark.needs_processes("starts programs")
 def test_a_grandchild_inherits_from_the_child(actors):
     assert call(actors, nested) == (("child", "put"), "child")
 
@@ -109,6 +110,7 @@ def programs():
     ]
 
 
+@pytest.mark.needs_processes("starts programs")
 def test_programs_inherit_the_environment_of_the_process_that_starts_them(actors):
     assert call(actors, programs) == ["own", "given", "own", "own", 7 << 8, 9]
     assert output(SHOW) == "None"
@@ -130,6 +132,7 @@ def put_and_unset():
     return seen
 
 
+@pytest.mark.needs_processes("starts programs")
 def test_putenv_and_unsetenv_concern_the_programs_that_are_started(context):
     assert call(context, put_and_unset) == [
         *("1", "2", "1", "None", "3", "3"),
@@ -151,6 +154,7 @@ def test_reloading_the_environment_gets_what_putenv_has_set(actors):
     assert NAME not in os.environ
 
 
+@pytest.mark.needs_processes("starts programs")
 def test_the_real_process_acts_on_the_real_environment(installed):
     os.environ[NAME] = "real"
     assert output(SHOW) == "real"

@@ -63,6 +63,7 @@ def move(folder):
     ]
 
 
+@pytest.mark.needs_processes("starts programs")
 def test_a_process_has_a_directory_of_its_own(context, own_folders, tmp_path):
     folder = str(tmp_path)
     assert call(context, move, folder) == [

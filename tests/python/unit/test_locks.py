@@ -76,6 +76,7 @@ def of_another_program(path, command=EXCLUSIVE, *span):
     return subprocess.check_output(arguments, text=True).strip()
 
 
+@pytest.mark.needs_processes("asks another program")
 def test_processes_exclude_each_other_and_other_programs(pair, path):
     one, two = pair
     assert one.call(lock, path, EXCLUSIVE) == "locked"
@@ -101,6 +102,7 @@ def test_a_process_waits_for_a_lock(pair, path):
     two.call(unlock, path)
 
 
+@pytest.mark.needs_processes("asks another program")
 def test_shared_locks_are_shared_until_the_last(pair, path):
     one, two = pair
     assert one.call(lock, path, SHARED) == "locked" == two.call(lock, path, SHARED)
@@ -115,6 +117,7 @@ def test_shared_locks_are_shared_until_the_last(pair, path):
     assert of_another_program(path) == "locked"
 
 
+@pytest.mark.needs_processes("asks another program")
 def test_locks_are_of_bytes(pair, path):
     one, two = pair
     assert one.call(lock, path, EXCLUSIVE, 10, 0) == "locked"
@@ -202,6 +205,7 @@ def program(path):
         program.kill()
 
 
+@pytest.mark.needs_processes("asks another program")
 def test_a_process_waits_for_another_program(actors, puppet, path, program):
     assert puppet.call(lock, path, EXCLUSIVE) == "busy"
     puppet.tell(lock, path, fcntl.LOCK_EX)
@@ -232,6 +236,7 @@ def lock_and_leave(path, how):
 
 
 @pytest.mark.parametrize("how", ["return", "exit"])
+@pytest.mark.needs_processes("asks another program")
 def test_a_process_that_ends_gives_its_locks_up(context, path, how):
     process = context.Process(target=lock_and_leave, args=(path, how))
     process.start()

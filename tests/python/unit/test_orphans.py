@@ -74,22 +74,30 @@ from forkless import _core
 libc = ctypes.CDLL(None)
 
 def stuck(ready):
-    ready.release()
+    ready.put(threading.get_native_id())
     libc.CALL
+
+def asleep(thread):
+    with open(f'/proc/self/task/{thread}/stat') as file:
+        return file.read().rpartition(')')[2].split()[0] == 'S'
 
 def stuck_in_a_helper(ready):
     threading.Thread(target=stuck, args=(ready,), daemon=DAEMON).start()
     time.sleep(60)
 
 context = multiprocessing.get_context('actor')
-ready = context.Semaphore(0)
+ready = context.Queue()
+until = time.monotonic() + 20
 for target in (stuck, stuck_in_a_helper):
     process = context.Process(target=target, args=(ready,), name=target.__name__)
     process.start()
-    ready.acquire()
+    thread = ready.get()
+    for _ in range(3):  # in foreign code, and not on the way there
+        time.sleep(0.001)
+        while not asleep(thread) and time.monotonic() < until:
+            time.sleep(0.001)
     process.kill()
     process.join()
-until = time.monotonic() + 20
 while _core.counters()['orphans'] > 1 and time.monotonic() < until:
     time.sleep(0.001)
 print(_core.counters()['orphans'], [orphan.name for orphan in forkless.orphans()])

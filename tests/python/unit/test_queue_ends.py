@@ -100,21 +100,23 @@ def test_an_end_can_be_an_argument(items, context):
     process.join(DEADLINE)
 
 
-def take(items, taken):
+def take(items, taken, ready):
+    ready.set()
     while True:
         taken.put(items.get())
 
 
 def test_a_get_leaves_room_for_who_looks_first_under_the_lock(context):
     """As the standard library's pool does: poll() and then recv(), with the lock that a get takes."""
-    items, taken = context.SimpleQueue(), context.Queue()
+    items, taken, ready = context.SimpleQueue(), context.Queue(), context.Event()
     lock = items._rlock
-    process = context.Process(target=take, args=(items, taken))
+    process = context.Process(target=take, args=(items, taken, ready))
     with lock:
         process.start()
-        for i in range(100):
-            items.put(i)
-            assert items._reader.poll(DEADLINE) and items._reader.recv() == i
+        assert ready.wait(DEADLINE)
+        items.put(1)
+        assert not taken._reader.poll(0.1) and items._reader.poll()
+        assert items._reader.recv() == 1
     items.put("free")
     assert taken.get(timeout=DEADLINE) == "free"
     process.kill()

@@ -262,7 +262,7 @@ def test_no_descriptor_is_left(name):
     before = descriptors()
     os.close(shm.shm_open(name, CREATE))
     shm.shm_unlink(name)
-    assert descriptors() == before
+    assert descriptors() <= before  # fewer, if something of an earlier test was closed meanwhile
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="a duplicate has the same access")

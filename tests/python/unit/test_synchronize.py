@@ -315,3 +315,28 @@ def test_locks_of_a_context_are_those_of_the_module_after_install(installed):
 
     assert type(multiprocessing.Lock()) is synchronize.Lock
     assert type(multiprocessing.get_context("spawn").Event()) is synchronize.Event
+
+
+def hold(lock, held, go_on):
+    with lock:
+        held.put(repr(lock))
+        go_on.acquire()
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock"])
+def test_a_lock_names_its_owner_to_the_owner_only(context, kind):
+    lock = getattr(context, kind)()
+    held, go_on = context.SimpleQueue(), context.Semaphore(0)
+    process = context.Process(target=hold, args=(lock, held, go_on), name="Owner")
+    process.start()
+    assert "Owner" in held.get()
+    assert "SomeOtherProcess" in repr(lock)
+    go_on.release()
+    process.join(30)
+    assert "None" in repr(lock)
+    thread = threading.Thread(target=hold, args=(lock, held, go_on))
+    thread.start()
+    assert "MainProcess|" in held.get()
+    assert "SomeOtherThread" in repr(lock)
+    go_on.release()
+    thread.join(30)

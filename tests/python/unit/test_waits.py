@@ -224,6 +224,13 @@ def stop(signum, frame):
     raise Stop
 
 
+EACH_WAY = [
+    pytest.param(way, marks=pytest.mark.needs_processes("waits for a program"))
+    if way.startswith(("Popen", "waitpid"))
+    else way
+    for way in WAYS
+]
+
 UNWOUND = []  # processes share the globals of modules; one that was ended can send nothing
 
 
@@ -270,7 +277,7 @@ def start(actors, way):
     return process, ended
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_a_wait_ends_with_the_process(actors, way):
     process, _ = start(actors, way)
     assert process.is_alive()
@@ -280,7 +287,7 @@ def test_a_wait_ends_with_the_process(actors, way):
     assert [way] == UNWOUND
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", EACH_WAY)
 def test_what_a_signal_handler_raises_ends_a_wait(actors, way):
     process, ended = start(actors, way)
     os.kill(process.pid, signal.SIGUSR1)

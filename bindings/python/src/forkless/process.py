@@ -244,7 +244,8 @@ def _exit_functions(actor: Actor) -> None:
     while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    stdlib_futures.shut_down_executors(actor)
+    if actor.helpers:
+        stdlib_futures.shut_down_executors(actor)
     stdlib_util.exit_actor(actor)
 
 

@@ -123,7 +123,15 @@ _platform_default: list[Any] = []  # the context that is the default elsewhere, 
 def install_aliases(patches: PatchSet) -> None:
     """Where all start methods run on actors, the default is what it is on platforms with processes."""
     if _platform_default:
-        patches.attribute(context._default_context, "_default_context", _platform_default[0])
+        default: Any = context._default_context
+        actor = default._default_context
+
+        def forget() -> None:
+            if default._actual_context is _platform_default[0]:
+                default._actual_context = actor  # it can start nothing any more
+
+        patches.call_on_undo(forget)
+        patches.attribute(default, "_default_context", _platform_default[0])
 
 
 def _prefer_actors(is_installed: Callable[[], bool]) -> None:

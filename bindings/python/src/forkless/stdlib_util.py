@@ -223,13 +223,17 @@ def exit_actor(actor: Actor) -> None:
     if actor.exiting:
         return
     actor.exiting = True
-    util._run_finalizers(0)  # type: ignore[attr-defined]
-    for child in process.active_children():
-        if child.daemon:
-            child._popen.terminate()  # type: ignore[attr-defined]
-    for child in process.active_children():
-        child.join()
-    util._run_finalizers()  # type: ignore[attr-defined]
+    # Most actors have neither; each is looked for when the step before it has run.
+    if actor.finalizers:
+        util._run_finalizers(0)  # type: ignore[attr-defined]
+    if actor.children:
+        for child in process.active_children():
+            if child.daemon:
+                child._popen.terminate()  # type: ignore[attr-defined]
+        for child in process.active_children():
+            child.join()
+    if actor.finalizers:
+        util._run_finalizers()  # type: ignore[attr-defined]
 
 
 # register_after_fork: with 'fork' after install(), the child calls what programs have registered. What the

@@ -180,7 +180,7 @@ def install(patches: PatchSet) -> None:
 
 def _note_direct(signum: int, alone: bool) -> None:
     global _directed
-    if signum == signal.SIGINT and alone:
+    if signum == signal.SIGINT and alone and _real_getsignal(signum) is _relay:
         _directed = True
 
 
