@@ -175,9 +175,10 @@ asan() {
         LDFLAGS='-fsanitize=address,undefined' binding asan
 }
 
-# The interpreter is not to report what happens while the environment is made.
+# Made without running pip on that interpreter, which takes many minutes.
 tsan() {
-    local python compiler flags='-O1 -g -fno-omit-frame-pointer -fsanitize=thread'
+    local python compiler key site copy=build/python/tsan
+    local flags="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
     python=$(bash .ci/find-python.sh .venv/pythons | awk -F'\t' '$1 ~ /t-tsan$/ {print $2; exit}')
     if [[ -z $python ]]; then
         say 'no free-threaded CPython under ThreadSanitizer was found (see FORKLESS_PYTHONS in' \
@@ -186,10 +187,25 @@ tsan() {
         return
     fi
     clang
+    newest
     compiler=$(command -v clang-14 || command -v clang)
-    TSAN_OPTIONS=report_bugs=0 environment tsan "$python" /dev/null setuptools
-    TSAN_OPTIONS=report_bugs=0 CC=$compiler LDSHARED="$compiler -shared" LDFLAGS=-fsanitize=thread \
-        CFLAGS="$flags -include $PWD/tests/support/tsan/ck_md_shim.h" binding tsan
+    key="$python $(sources -type f | sort | tr '\n' '\0' | xargs -0 cat | cksum)"
+    [[ -f .venv/tsan/forkless && $(<.venv/tsan/forkless) == "$key" ]] && return
+    say ".venv/tsan: $python, installing forkless"
+    rm -rf .venv/tsan "$copy"
+    mkdir -p "$copy"
+    sources ! -type d | tar -cf - -T - | tar -xf - -C "$copy"
+    export TSAN_OPTIONS=report_bugs=0 # not what happens while the environment is made
+    "$python" -m venv --without-pip .venv/tsan
+    site=$(.venv/tsan/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    .venv/newest/bin/python -m pip install --quiet --disable-pip-version-check --target "$site" \
+        setuptools
+    (cd "$copy/bindings/python" && CC=$compiler LDSHARED="$compiler -shared" \
+        LDFLAGS=-fsanitize=thread CFLAGS="$flags -include $OLDPWD/tests/support/tsan/ck_md_shim.h" \
+        "$site/../../../bin/python" setup.py --quiet build_ext --parallel 2 --build-lib "$site" \
+        build_py --build-lib "$site") >"$copy/log" 2>&1 || { cat "$copy/log" && die 'tsan'; }
+    unset TSAN_OPTIONS
+    echo "$key" >.venv/tsan/forkless
 }
 
 # Peers that cannot be installed are left out of the comparison.

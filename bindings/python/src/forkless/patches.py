@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 from forkless import _core
 
-__all__ = ["PatchSet", "original", "plain", "replaced"]
+__all__ = ["PatchSet", "looked_up", "original", "plain", "replaced"]
 
 _MISSING = object()
 
@@ -30,6 +31,23 @@ def plain(kind: type) -> Any:
 def original(number: int) -> Any:
     """The one of `replaced` with this number."""
     return replaced[number]
+
+
+def looked_up() -> dict[str, Any]:
+    """Members for a subclass of the type of modules, so that its properties count.
+
+    From 3.14 the interpreter reads attributes of a module straight from its dictionary where code runs
+    often, unless the type looks attributes up in another way than modules do.
+    """
+    if sys.version_info < (3, 14):
+        return {}
+
+    def otherwise(self: Any, name: str) -> Any:
+        return types.ModuleType.__getattribute__(
+            self, name
+        )  # the module's __getattr__, and its messages
+
+    return {"__getattribute__": object.__getattribute__, "__getattr__": otherwise}
 
 
 class PatchSet:
@@ -96,7 +114,8 @@ class PatchSet:
     def module_class(self, module: types.ModuleType, members: dict[str, Any]) -> None:
         """Give `module` a subclass of its type with `members`, such as properties."""
         before = type(module)
-        module.__class__ = type(before.__name__, (before,), {**members, "__new__": plain(before)})
+        body = {**looked_up(), **members, "__new__": plain(before)}
+        module.__class__ = type(before.__name__, (before,), body)
         self._undo.append(lambda: setattr(module, "__class__", before))
 
     def call_on_undo(self, function: Callable[[], object]) -> None:

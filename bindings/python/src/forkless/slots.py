@@ -18,7 +18,7 @@ from typing import Any
 
 from forkless import _core, actors
 from forkless.actors import MAIN
-from forkless.patches import PatchSet, plain
+from forkless.patches import PatchSet, looked_up, plain
 from forkless.proxies import Proxy
 
 __all__ = ["MISSING", "WAYS", "Slot", "Way", "install"]
@@ -92,13 +92,18 @@ class Slot:
         self.proxy = proxy
         self.held = held or proxy or isinstance(owner, type)
         self.kind = type(owner)  # before install() changes it
+        self.last: Any = MISSING  # the value of the real process when it was taken out
+
+    def leave(self) -> None:
+        """Take the value of the real process out. A proxy that somebody kept goes on to stand for it."""
+        self.last = MAIN.values.pop(self, MISSING)
 
     # The value of the calling process
 
     def get(self) -> Any:
         actor: Any = _core.current()
         if actor is None:
-            value = MAIN.values[self] if self.held else self.in_owner()
+            value = MAIN.values.get(self, self.last) if self.held else self.in_owner()
         else:
             value = actor.values.get(self, _UNKNOWN)
             if value is _UNKNOWN:
@@ -284,7 +289,8 @@ def install(patches: PatchSet, owner: Any, slots: Iterable[Slot]) -> None:
 def _behind(value: Any) -> Any:
     """What a proxy of the real process stands for, where somebody put one back after uninstall()."""
     while type(value) is Proxy:
-        value = MAIN.values[object.__getattribute__(value, "_slot")]
+        slot = object.__getattribute__(value, "_slot")
+        value = MAIN.values.get(slot, slot.last)
     return value
 
 
@@ -318,7 +324,7 @@ def _subtype(owner: Any, members: dict[str, Any]) -> type:
     before = type(owner)
     body = {"__slots__": (), "__module__": before.__module__, "__doc__": before.__doc__, **members}
     if isinstance(owner, types.ModuleType):
-        body["__new__"] = plain(before)
+        body = {**looked_up(), **body, "__new__": plain(before)}
     elif not isinstance(owner, type):
         body["__reduce_ex__"] = _reduce_function(before)
     try:
@@ -361,9 +367,8 @@ def _register(patches: PatchSet, slot: Slot) -> None:
     if not slot.held or slot.way.function is not WAYS["share"]:
         _passed_on.append(slot)
         patches.call_on_undo(lambda: _passed_on.remove(slot))
-    # Somebody may have kept a proxy, to put it back later: it goes on to stand for what it stood for.
-    if not slot.proxy and not isinstance(slot.owner, type):
-        patches.call_on_undo(lambda: MAIN.values.pop(slot, None))
+    if not isinstance(slot.owner, type):
+        patches.call_on_undo(slot.leave)
 
 
 def _restore(slot: Slot) -> None:
