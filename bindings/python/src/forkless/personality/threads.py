@@ -217,7 +217,6 @@ def install(patches: PatchSet) -> None:
     ):
         if hasattr(owner, name):
             patches.attribute(owner, name, _inheriting(getattr(owner, name)))
-    _keep_process_exits(patches)
     _watch_stack_size(patches)
     _serve_active(patches, threading)
     patches.attribute(threading, "main_thread", _main_thread_function(threading.main_thread))
@@ -275,22 +274,14 @@ def _watch_stack_size(patches: PatchSet) -> None:
     patches.attribute(_thread, "stack_size", set_stack_size)
 
 
-def _keep_process_exits(patches: PatchSet) -> None:
+def keep_process_exits(patches: PatchSet) -> None:
     """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
 
-    The interpreter looks for the hook in the dictionary of `sys`, where ours stays; programs read and
-    set the attribute.
+    The interpreter looks for the hook in the dictionary of `sys`, where ours stays in front of what was
+    there, a proxy for the hook of each actor (see attributes); programs read and set the attribute.
     """
-    hooks = {"hook": sys.unraisablehook}
-
-    def get_hook(module: Any) -> Any:
-        return hooks["hook"]
-
-    def set_hook(module: Any, value: Any) -> None:
-        hooks["hook"] = value
-
+    hooks = {"hook": vars(sys)["unraisablehook"]}
     patches.call_on_undo(lambda: vars(sys).update(unraisablehook=hooks["hook"]))
-    patches.module_class(sys, {"unraisablehook": property(get_hook, set_hook)})
     vars(sys)["unraisablehook"] = functools.partial(_core.unraisable_hook, hooks)
 
 
