@@ -9,7 +9,7 @@ from typing import Any
 
 from forkless import _core
 
-__all__ = ["PatchSet", "original", "plain", "replaced"]
+__all__ = ["PatchSet", "module_type", "original", "replaced"]
 
 _MISSING = object()
 
@@ -17,14 +17,17 @@ _MISSING = object()
 replaced: dict[int, Any] = {}
 
 
-def plain(kind: type) -> Any:
-    """The __new__ of a subclass that one module has: a call of it makes an object of the type that the
-    module had. The import system makes modules by calling the type of `sys`."""
+def module_type(kind: type, members: dict[str, Any]) -> type:
+    """A type for one module that has the type `kind`, with further members.
+
+    A call of it makes plain modules: the import system makes them by calling the type of `sys`.
+    """
 
     def make(cls: type, *args: Any, **kwargs: Any) -> Any:
         return kind(*args, **kwargs)
 
-    return make
+    base = _core.Module if kind is types.ModuleType else kind
+    return type(kind.__name__, (base,), {"__slots__": (), **members, "__new__": make})
 
 
 def original(number: int) -> Any:
@@ -96,7 +99,7 @@ class PatchSet:
     def module_class(self, module: types.ModuleType, members: dict[str, Any]) -> None:
         """Give `module` a subclass of its type with `members`, such as properties."""
         before = type(module)
-        module.__class__ = type(before.__name__, (before,), {**members, "__new__": plain(before)})
+        module.__class__ = module_type(before, members)
         self._undo.append(lambda: setattr(module, "__class__", before))
 
     def call_on_undo(self, function: Callable[[], object]) -> None:
