@@ -152,39 +152,6 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_metaclass_doc, "set_metaclass(cls, metaclass)\n--\n\n"
-                                "Change the type of a class to one with the same layout.");
-
-// What assigning to __class__ does, which refuses classes whose type is `type` itself because that
-// one is immutable: it stays so, the class alone gets another one.
-static PyObject *module_set_metaclass(PyObject *module, PyObject *args)
-{
-    (void)module;
-    PyTypeObject *cls, *metaclass;
-    if (!PyArg_ParseTuple(args, "O!O!:set_metaclass", &PyType_Type, &cls, &PyType_Type,
-                          &metaclass)) {
-        return NULL;
-    }
-    PyTypeObject *before = Py_TYPE(cls);
-    if (!PyType_HasFeature(cls, Py_TPFLAGS_HEAPTYPE) ||
-        !PyType_IsSubtype(metaclass, &PyType_Type) ||
-        metaclass->tp_basicsize != before->tp_basicsize ||
-        metaclass->tp_itemsize != before->tp_itemsize) {
-        PyErr_Format(PyExc_TypeError, "the type of %R cannot become %R", (PyObject *)cls,
-                     (PyObject *)metaclass);
-        return NULL;
-    }
-    if (PyType_HasFeature(metaclass, Py_TPFLAGS_HEAPTYPE)) {
-        Py_INCREF(metaclass); // instances hold a reference to a heap type, and to no other
-    }
-    Py_SET_TYPE((PyObject *)cls, metaclass);
-    PyType_Modified(cls);
-    if (PyType_HasFeature(before, Py_TPFLAGS_HEAPTYPE)) {
-        Py_DECREF(before);
-    }
-    Py_RETURN_NONE;
-}
-
 PyDoc_STRVAR(unraisable_hook_doc,
              "unraisable_hook(hooks, unraisable)\n--\n\n"
              "For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran,\n"
@@ -238,7 +205,6 @@ static PyMethodDef module_methods[] = {
     {"configure", (PyCFunction)(void (*)(void))module_configure, METH_VARARGS | METH_KEYWORDS,
      "Set the functions that carry other objects than plain data between actors."},
     {"unraisable_hook", module_unraisable_hook, METH_VARARGS, unraisable_hook_doc},
-    {"set_metaclass", module_set_metaclass, METH_VARARGS, set_metaclass_doc},
     {"counters", module_counters, METH_NOARGS,
      "How many actors were spawned, live, and run on as orphans."},
     {NULL, NULL, 0, NULL},
@@ -333,7 +299,7 @@ static int module_exec(PyObject *module)
         core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
         core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
         core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
-        register_before_exit(module) < 0) {
+        core_types_init(module) < 0 || register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);

@@ -147,6 +147,10 @@ int core_descriptors_init(PyObject *module);
 
 int core_channel_init(PyObject *module, core_state *state);
 int core_dispatch_init(PyObject *module);
+
+// types.c
+
+int core_types_init(PyObject *module);
 int core_semlock_init(PyObject *module, core_state *state);
 int core_locks_init(PyObject *module);
 

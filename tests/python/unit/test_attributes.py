@@ -39,6 +39,27 @@ def test_a_process_has_its_own_arguments_and_path(context):
     assert vars(sys)["argv"] is sys.argv and vars(sys)["path"] is sys.path
 
 
+def read_often():
+    seen = set()
+    for number in range(2000):  # so often that the interpreter takes short cuts
+        if number == 1000:
+            sys.argv = ["own"]
+        seen.add((number >= 1000, sys.argv == ["own"], warnings.filters == []))
+        if number == 1000:
+            warnings.filters = []
+    return seen
+
+
+def test_code_that_runs_often_sees_the_own_values_too(actors, installed):
+    expected = {(False, False, False), (True, True, False), (True, True, True)}
+    assert call(actors, read_often) == expected
+    argv, filters = sys.argv, warnings.filters
+    try:
+        assert read_often() == expected
+    finally:
+        sys.argv, warnings.filters = argv, filters
+
+
 def get_arguments():
     return list(sys.argv)
 

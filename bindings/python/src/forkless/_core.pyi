@@ -5,6 +5,7 @@ A timeout is in seconds; None means for ever. A wait ends early with ProcessExit
 is ended, and with whatever was thrown at it.
 """
 
+import types
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, Literal, SupportsFloat, SupportsIndex, TypeVar, final
 
@@ -262,6 +263,9 @@ def configure(
 def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
     """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
     there, is raised again; all else goes to hooks['hook']."""
+
+class Module(types.ModuleType):
+    """The base of types for one module: every Python asks such a type for its properties."""
 
 def set_metaclass(cls: type, metaclass: type, /) -> None:
     """Change the type of a class to one with the same layout. The caller changes the class as well, so

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
 from forkless import _core
 
-__all__ = ["PatchSet", "looked_up", "original", "plain", "replaced"]
+__all__ = ["PatchSet", "module_type", "original", "replaced"]
 
 _MISSING = object()
 
@@ -18,36 +17,22 @@ _MISSING = object()
 replaced: dict[int, Any] = {}
 
 
-def plain(kind: type) -> Any:
-    """The __new__ of a subclass that one module has: a call of it makes an object of the type that the
-    module had. The import system makes modules by calling the type of `sys`."""
+def module_type(kind: type, members: dict[str, Any]) -> type:
+    """A type for one module that has the type `kind`, with further members.
+
+    A call of it makes plain modules: the import system makes them by calling the type of `sys`.
+    """
 
     def make(cls: type, *args: Any, **kwargs: Any) -> Any:
         return kind(*args, **kwargs)
 
-    return make
+    base = _core.Module if kind is types.ModuleType else kind
+    return type(kind.__name__, (base,), {"__slots__": (), **members, "__new__": make})
 
 
 def original(number: int) -> Any:
     """The one of `replaced` with this number."""
     return replaced[number]
-
-
-def looked_up() -> dict[str, Any]:
-    """Members for a subclass of the type of modules, so that its properties count.
-
-    From 3.14 the interpreter reads attributes of a module straight from its dictionary where code runs
-    often, unless the type looks attributes up in another way than modules do.
-    """
-    if sys.version_info < (3, 14):
-        return {}
-
-    def otherwise(self: Any, name: str) -> Any:
-        return types.ModuleType.__getattribute__(
-            self, name
-        )  # the module's __getattr__, and its messages
-
-    return {"__getattribute__": object.__getattribute__, "__getattr__": otherwise}
 
 
 class PatchSet:
@@ -114,8 +99,7 @@ class PatchSet:
     def module_class(self, module: types.ModuleType, members: dict[str, Any]) -> None:
         """Give `module` a subclass of its type with `members`, such as properties."""
         before = type(module)
-        body = {**looked_up(), **members, "__new__": plain(before)}
-        module.__class__ = type(before.__name__, (before,), body)
+        module.__class__ = module_type(before, members)
         self._undo.append(lambda: setattr(module, "__class__", before))
 
     def call_on_undo(self, function: Callable[[], object]) -> None:

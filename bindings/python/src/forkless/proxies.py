@@ -10,12 +10,13 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Proxy"]
+__all__ = ["Proxy", "value_of"]
 
 _get = object.__getattribute__
 
 
-def _value(proxy: Any) -> Any:
+def value_of(proxy: Any) -> Any:
+    """What a proxy stands for, for the calling process."""
     return _get(proxy, "_slot").get()
 
 
@@ -29,36 +30,36 @@ class Proxy:
 
     @property
     def __class__(self) -> Any:
-        return _value(self).__class__
+        return value_of(self).__class__
 
     @__class__.setter
     def __class__(self, cls: Any) -> None:
-        _value(self).__class__ = cls
+        value_of(self).__class__ = cls
 
     def __getattribute__(self, name: str) -> Any:
-        return getattr(_value(self), name)
+        return getattr(value_of(self), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        setattr(_value(self), name, value)
+        setattr(value_of(self), name, value)
 
     def __delattr__(self, name: str) -> None:
-        delattr(_value(self), name)
+        delattr(value_of(self), name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _value(self)(*args, **kwargs)
+        return value_of(self)(*args, **kwargs)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _same, (_value(self),)
+        return _same, (value_of(self),)
 
     def __copy__(self) -> Any:
         import copy
 
-        return copy.copy(_value(self))
+        return copy.copy(value_of(self))
 
     def __deepcopy__(self, memo: Any) -> Any:
         import copy
 
-        return copy.deepcopy(_value(self), memo)
+        return copy.deepcopy(value_of(self), memo)
 
 
 def _same(value: Any) -> Any:
@@ -66,16 +67,16 @@ def _same(value: Any) -> Any:
 
 
 def _method(function: Callable[..., Any]) -> Any:
-    return lambda self, *args: function(_value(self), *args)
+    return lambda self, *args: function(value_of(self), *args)
 
 
 def _reflected(function: Callable[..., Any]) -> Any:
-    return lambda self, other: function(other, _value(self))
+    return lambda self, other: function(other, value_of(self))
 
 
 def _in_place(function: Callable[..., Any]) -> Any:
     def method(self: Any, other: Any) -> Any:
-        _get(self, "_slot").set(function(_value(self), other))
+        _get(self, "_slot").set(function(value_of(self), other))
         return self  # so that the proxy stays where it stands
 
     return method
@@ -83,7 +84,7 @@ def _in_place(function: Callable[..., Any]) -> Any:
 
 def _special(name: str) -> Any:
     def method(self: Any, *args: Any) -> Any:
-        value = _value(self)
+        value = value_of(self)
         found = getattr(type(value), name, None)
         if found is None:
             raise TypeError(f"{type(value).__name__!r} object has no {name}()")

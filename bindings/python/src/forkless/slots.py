@@ -18,8 +18,8 @@ from typing import Any
 
 from forkless import _core, actors
 from forkless.actors import MAIN
-from forkless.patches import PatchSet, looked_up, plain
-from forkless.proxies import Proxy
+from forkless.patches import PatchSet, module_type
+from forkless.proxies import Proxy, value_of
 
 __all__ = ["MISSING", "WAYS", "Slot", "Way", "install"]
 
@@ -107,7 +107,7 @@ class Slot:
         else:
             value = actor.values.get(self, _UNKNOWN)
             if value is _UNKNOWN:
-                value = actor.values[self] = self.way.pass_on(self.value_of(MAIN))
+                value = actor.values[self] = self.way.pass_on(self.inherited(MAIN))
             if value is _LATER:
                 value = self._make(actor)
         if value is MISSING:
@@ -122,8 +122,8 @@ class Slot:
             return actor.values.get(self, made)
 
     def set(self, value: Any) -> None:
-        if type(value) is Proxy and object.__getattribute__(value, "_slot") is self:
-            value = self.get()  # somebody puts back what stood in the owner
+        if type(value) is Proxy:  # somebody puts back what stood in a module
+            value = value_of(value)
         actor: Any = _core.current()
         if actor is not None:
             actor.values[self] = value
@@ -154,12 +154,12 @@ class Slot:
         message = f"{what} has no attribute {self.name!r}"
         return AttributeError(message, name=self.name, obj=self.owner)
 
-    def value_of(self, parent: Any) -> Any:
+    def inherited(self, parent: Any) -> Any:
         """The value of MAIN or an actor, or MISSING."""
         if parent is MAIN:
             return MAIN.values[self] if self.held else self.in_owner()
         value = parent.values.get(self, _UNKNOWN)
-        return self.way.pass_on(self.value_of(MAIN)) if value is _UNKNOWN else value
+        return self.way.pass_on(self.inherited(MAIN)) if value is _UNKNOWN else value
 
     # What stands in the owner, or in another object of its type
 
@@ -322,10 +322,10 @@ _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE
 def _subtype(owner: Any, members: dict[str, Any]) -> type:
     """The type of `owner` with further members, and the same layout."""
     before = type(owner)
-    body = {"__slots__": (), "__module__": before.__module__, "__doc__": before.__doc__, **members}
     if isinstance(owner, types.ModuleType):
-        body = {**looked_up(), **body, "__new__": plain(before)}
-    elif not isinstance(owner, type):
+        return module_type(before, members)
+    body = {"__slots__": (), "__module__": before.__module__, "__doc__": before.__doc__, **members}
+    if not isinstance(owner, type):
         body["__reduce_ex__"] = _reduce_function(before)
     try:
         return types.new_class(
@@ -382,7 +382,7 @@ def _restore(slot: Slot) -> None:
 def _inherit(parent: Any, child: Any) -> None:
     child.values = parent.values.copy()
     for slot in _passed_on:
-        child.values[slot] = slot.way.pass_on(slot.value_of(parent))
+        child.values[slot] = slot.way.pass_on(slot.inherited(parent))
 
 
 actors.inheritance.append(_inherit)

@@ -17,6 +17,7 @@ from typing import Any
 
 import forkless
 from forkless import _core, isolation
+from forkless.patches import module_type
 
 from . import pending, waking
 from .clones import Clones, Plans
@@ -70,7 +71,7 @@ def actor_global(rule: Rule, module: Any, plans: Plans) -> None:
 
         return property(get, lambda module, value: module.__dict__.__setitem__(name, value))
 
-    module.__class__ = type("module", (type(module),), {name: member(name) for name in rule.names})
+    module.__class__ = module_type(type(module), {name: member(name) for name in rule.names})
 
 
 class _ActorAttribute:
