@@ -13,36 +13,59 @@ source .ci/results.sh
 attribute() { grep -o '<testsuite [^>]*' "$1" | head -n 1 | sed "s/.* $2=\"\([0-9]*\)\".*/\1/"; }
 
 # run ENVIRONMENT TEST-FOLDER...
+# EMULATING=none: in the emulation of a platform without processes.
 run() {
-    local environment=$1 report=$PWD/build/results/pytest-$1.xml limit=${TEST_TIMEOUT:-120}
+    local environment=$1 limit=${TEST_TIMEOUT:-120} label=$1 command
+    local report
+    command=(".venv/$1/bin/python")
+    if [[ -n ${EMULATING:-} ]]; then
+        label="$1, without processes ($EMULATING)"
+        command+=(tests/python/support/no_processes.py --variant "$EMULATING")
+    fi
+    report="$PWD/build/results/pytest-$1${EMULATING:-}.xml"
     local verbosity=-q
     [[ ${CI:-} != true ]] || verbosity=-v # if the run dies, its log names the test
     local status=0 failed skipped
     shift
     rm -f "$report"
-    echo "== $* ($environment: $(".venv/$environment/bin/python" --version))"
+    echo "== $* ($label: $(".venv/$environment/bin/python" --version))"
     # A test that hangs first shows where its threads are, then is failed, then all is ended.
-    timeout --kill-after=10 900 ".venv/$environment/bin/python" -m pytest "$verbosity" -rfE \
+    timeout --kill-after=10 900 "${command[@]}" -m pytest "$verbosity" -rfE \
         -o faulthandler_timeout="$((limit - 10))" --timeout="$limit" --junit-xml="$report" "$@" \
         </dev/null || status=$?
     if [[ ! -f $report ]]; then
-        record "pytest $environment: died with status $status" 0 1
+        record "pytest $label: died with status $status" 0 1
         return
     fi
     failed=$(($(attribute "$report" failures) + $(attribute "$report" errors)))
     skipped=$(attribute "$report" skipped)
     if [[ $status != 0 && $failed == 0 ]]; then failed=1; fi
-    record "pytest $environment" $(($(attribute "$report" tests) - failed - skipped)) \
+    record "pytest $label" $(($(attribute "$report" tests) - failed - skipped)) \
         "$failed" "$skipped"
 }
 
+# One more than there are processors run side by side, for tests wait more than they compute. What
+# each prints comes in one piece.
 suite_python() {
     local environment others=()
     mapfile -t others < <(compgen -G '.venv/py3.*')
     for environment in newest 2.14 "${others[@]#.venv/}"; do
         [[ -d .venv/$environment ]] || continue
-        run "$environment" tests/python/unit
+        beside run "$environment" tests/python/unit tests/python/compatibility tests/python/conformance
     done
+    EMULATING=none beside run newest tests/python/unit
+    wait
+}
+
+beside() {
+    local log
+    while [[ $(jobs -pr | wc -l) -gt $(nproc) ]]; do wait -n; done
+    log=$(mktemp build/results/log.XXXXXX)
+    {
+        "$@" &>"$log" || true
+        cat "$log"
+        rm -f "$log"
+    } &
 }
 
 suite_ansible() {
