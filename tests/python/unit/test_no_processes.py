@@ -333,7 +333,7 @@ import forkless, multiprocessing
 from multiprocessing import managers
 
 if __name__ == '__main__':
-    manager = managers.SharedMemoryManager()
+    manager = managers.SharedMemoryManager(shutdown_timeout=60)  # the machine may be busy
     manager.start()
     manager.SharedMemory(100)
 """
