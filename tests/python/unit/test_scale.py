@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs of tests/python/stress at small sizes; `make test-scale` runs them at full size."""
 
-import pathlib
 import os
+import pathlib
 import sys
 
 import pytest
