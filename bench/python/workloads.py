@@ -181,35 +181,30 @@ def processor_bound(context: Any, count: int) -> float:
 # ---- workloads on a pool
 
 
-def _numbers(count: int) -> tuple[list[int], list[int]]:
-    return list(range(-count, 0)), list(range(count, 0, -1))
+def _absolutes(call: Callable[[list[int]], list[Any]], count: int) -> tuple[float, list[Any]]:
+    """Seconds for one of `count` negative numbers that a pool makes positive, and what it gave."""
+    items = list(range(-count, 0))
+    begin = time.perf_counter()
+    got = call(items)
+    return (time.perf_counter() - begin) / count, got
 
 
 def map_one_by_one(pool: Pool, count: int) -> float:
-    items, wanted = _numbers(count)
-    begin = time.perf_counter()
-    got = pool.map_one_by_one(abs, items)
-    seconds = time.perf_counter() - begin
-    expect(got, wanted)
-    return seconds / count
+    seconds, got = _absolutes(lambda items: pool.map_one_by_one(abs, items), count)
+    expect(got, list(range(count, 0, -1)))
+    return seconds
 
 
 def map_by_chunks(pool: Pool, count: int) -> float:
-    items, wanted = _numbers(count)
-    begin = time.perf_counter()
-    got = pool.map(abs, items)
-    seconds = time.perf_counter() - begin
-    expect(got, wanted)
-    return seconds / count
+    seconds, got = _absolutes(lambda items: pool.map(abs, items), count)
+    expect(got, list(range(count, 0, -1)))
+    return seconds
 
 
 def unordered(pool: Pool, count: int) -> float:
-    items, wanted = _numbers(count)
-    begin = time.perf_counter()
-    got = list(pool.unordered(abs, items))
-    seconds = time.perf_counter() - begin
-    expect(sorted(got, reverse=True), wanted)
-    return seconds / count
+    seconds, got = _absolutes(lambda items: list(pool.unordered(abs, items)), count)
+    expect(sorted(got), list(range(1, count + 1)))
+    return seconds
 
 
 def apply(pool: Pool, count: int) -> float:
