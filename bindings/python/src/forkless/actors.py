@@ -67,7 +67,10 @@ class _State:
         self.child_watchers: list[Callable[[Actor], object]] = []
         self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
         self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
-        self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
+        # Its sockets and connections. No callbacks: one that runs when such an object goes would be a
+        # place where an exception that is thrown at the process gets lost.
+        self.opened: dict[int, weakref.ref[Any]] = {}
+        self.opened_most = 16  # when it has grown so far, those that are gone are taken out
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -153,6 +156,20 @@ class Actor(_core.Actor, _State):
             end = ref()
             if end is not None:
                 end._leave(self.pid)
+
+    def note_opened(self, opened: Any) -> None:
+        """Remember what it has to close when it ends. Any thread of it."""
+        if len(self.opened) >= self.opened_most:
+            for key, ref in self.opened.copy().items():
+                if ref() is None:
+                    self.opened.pop(key, None)
+            self.opened_most = 16 + 2 * len(self.opened)
+        ref = weakref.ref(opened)
+        self.opened[id(ref)] = ref  # nobody else has that number as long as it is in there
+
+    def still_opened(self) -> list[Any]:
+        """What of it has not gone."""
+        return [opened for ref in self.opened.copy().values() if (opened := ref()) is not None]
 
     @property
     def parent_process(self) -> Any:

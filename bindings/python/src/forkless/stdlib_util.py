@@ -113,6 +113,8 @@ def _patch_finalize(patches: PatchSet) -> None:
     original.__defaults__ = (wr, registry, sub_debug, _core.getpid)
 
     def finalize(finalizer: Any = None, wr: Any = None) -> Any:
+        if _core is None:  # the interpreter has ended, and taken this module down
+            return None
         if finalizer is None:  # the code that is about to be replaced wants the pid
             return _core.getpid()
         pid = finalizer._pid

@@ -261,7 +261,7 @@ def _watch_stack_size(patches: PatchSet) -> None:
     """The functions of `threading` and `_thread` that set the stack size of new threads cannot be asked
     for it: a call without an argument sets it to 0."""
     original: Any = threading.stack_size
-    lock = threading.Lock()
+    lock = _core.Guard()
 
     def set_stack_size(size: int = 0, /) -> int:
         global _stack_size
