@@ -146,16 +146,15 @@ class Actor(_core.Actor, _State):
             watcher(self)
 
     def close_ends(self) -> None:
-        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        """Let go of the pipes: it has ended, or is about to. All are closed afterwards, also those that
+        another thread is about to close."""
         self.parent.forked.pop(self.serial, None)
         while self.ends:
-            try:
-                _, ref = self.ends.popitem()
-            except KeyError:  # another thread was faster
-                return
-            end = ref()
-            if end is not None:
-                end._leave(self.pid)
+            for number, ref in self.ends.copy().items():
+                end = ref()
+                if end is not None:  # otherwise its destruction closes it
+                    end._leave(self.pid)
+                self.ends.pop(number, None)
 
     def note_opened(self, opened: Any) -> None:
         """Remember what it has to close when it ends. Any thread of it."""
