@@ -59,7 +59,8 @@ class _State:
         self.values: dict[Any, Any] = {}  # see forkless.slots
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        self.helpers: set[int] = set()  # idents of further threads that act for it
+        # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
+        self.helpers: dict[int, Any] = {}
         self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
@@ -238,7 +239,7 @@ def orphans() -> list[Orphan]:
     frames = sys._current_frames()
     for actor in list(_by_pid.values()):
         code = actor.poll()
-        idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
+        idents = [i for i in (actor.thread_ident, *actor.helpers.copy()) if i in frames]
         if code is not None and idents and actor.ended is not None:
             stacks = tuple("".join(traceback.format_stack(frames[i])).rstrip() for i in idents)
             found.append(Orphan(actor.process.name, actor.pid, code, actor.ended, stacks))
