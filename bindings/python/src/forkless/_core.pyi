@@ -271,8 +271,9 @@ def configure(
     call is a RuntimeError."""
 
 def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
-    """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
-    there, is raised again; all else goes to hooks['hook']."""
+    """For sys.unraisablehook: what others have thrown at an actor and came while a finalizer ran, where it
+    is dropped, is raised again; all else goes to hooks['hook']. hooks['thrower'] is the code that calls
+    signal handlers for others."""
 
 class Module(types.ModuleType):
     """The base of types for one module: every Python asks such a type for its properties."""

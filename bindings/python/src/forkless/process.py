@@ -259,7 +259,7 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
-    if actor.helpers:  # daemon threads, which go with their process
+    if actor.helpers or actor.has_started_threads:  # daemon threads, which go with their process
         if actor.ended is None:
             actor.ended = time.time()
         actor.stop()

@@ -27,7 +27,7 @@ from forkless.actors import FIRST_PID, MAIN, Actor, find, group_members, live
 from forkless.patches import PatchSet
 from forkless.personality.ids import end_now, no_such_process, unwind
 
-__all__ = ["deliver", "install", "relay", "relays", "terminate"]
+__all__ = ["deliver", "install", "relay", "relays", "run_handler", "terminate"]
 
 _IGNORED_BY_DEFAULT = {
     getattr(signal, name)
@@ -79,10 +79,11 @@ def deliver(actor: Actor, signum: int) -> None:
     elif handler is signal.default_int_handler:
         actor.throw(KeyboardInterrupt())
     else:
-        start_new_thread(actor.run, (_run_handler, actor, handler, signum))
+        start_new_thread(actor.run, (run_handler, actor, handler, signum))
 
 
-def _run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+def run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+    """Call a handler for the thread of the actor, and throw what it raises. In a helper of the actor."""
     import sys
 
     try:
