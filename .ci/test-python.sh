@@ -41,17 +41,10 @@ run() {
 # each prints comes in one piece.
 suite_python() {
     local environment others=()
-    # Without the GIL: the extension, and what is built on it directly. A few of the others fail there.
-    local free_threaded=(core_actor core_channel core_handover copy free_threading queues synchronize
-        payloads exceptions process)
-    free_threaded=("${free_threaded[@]/%/.py}")
     mapfile -t others < <(compgen -G '.venv/py3.*')
     for environment in newest 2.14 "${others[@]#.venv/}"; do
         [[ -d .venv/$environment ]] || continue
-        case $environment in
-        *t) beside run "$environment" "${free_threaded[@]/#/tests/python/unit/test_}" ;;
-        *) beside run "$environment" tests/python/{unit,compatibility,conformance} ;;
-        esac
+        beside run "$environment" tests/python/{unit,compatibility,conformance}
     done
     EMULATING=none beside run newest tests/python/unit
     wait

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _thread
 import sys
-import threading
 import time
 import types
 from multiprocessing import process as mp
@@ -78,7 +77,7 @@ class ParentProcess(mp.BaseProcess):
 
 
 _never: tuple[int, int] | None = None
-_making_never = threading.Lock()
+_making_never = _core.Guard()
 
 
 def _never_readable() -> int:

@@ -82,7 +82,7 @@ def leave(actor: Actor) -> None:
 def join_helpers(actor: Actor) -> None:
     """Wait for the threads of an actor that are not daemons, as a process does before it exits."""
     while True:
-        threads = [threading._active.get(ident) for ident in list(actor.helpers)]  # type: ignore[attr-defined]
+        threads = actor.helpers.copy().values()
         waiting = [t for t in threads if t is not None and not t.daemon]
         if not waiting:
             return
@@ -114,17 +114,19 @@ def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     ident = _thread.get_ident()
     thread = getattr(function, "__self__", None)
-    actor.helpers.add(ident)
+    is_thread = isinstance(thread, threading.Thread)
+    actor.helpers[ident] = thread if is_thread else None
     try:
-        if isinstance(thread, threading.Thread):
+        if is_thread:
             _prepare(actor, thread)
             function(*args, **kwargs)
         else:
             _run_interruptibly(actor, function, args, kwargs)
-    except _core.ProcessExit:
-        pass  # the actor has ended
+    except BaseException:
+        if not actor.stopping:  # otherwise the actor has ended, and nothing is reported of its threads
+            raise
     finally:
-        actor.helpers.discard(ident)
+        actor.helpers.pop(ident, None)
         if not actor.helpers:
             _make_last_calls(actor)
 
@@ -283,7 +285,7 @@ def _watch_stack_size(patches: PatchSet) -> None:
     """The functions of `threading` and `_thread` that set the stack size of new threads cannot be asked
     for it: a call without an argument sets it to 0."""
     original: Any = threading.stack_size
-    lock = threading.Lock()
+    lock = _core.Guard()
 
     def set_stack_size(size: int = 0, /) -> int:
         global _stack_size
