@@ -61,7 +61,6 @@ class _State:
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
         self.helpers: dict[int, Any] = {}
-        self.has_started_threads = False  # perhaps one that is not among the helpers yet
         self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)

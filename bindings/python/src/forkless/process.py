@@ -259,10 +259,10 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
-    if actor.helpers or actor.has_started_threads:  # daemon threads, which go with their process
+    actor.stop()  # a thread that begins only now ends at once
+    if actor.helpers:  # daemon threads, which go with their process
         if actor.ended is None:
             actor.ended = time.time()
-        actor.stop()
         actor.throw_at_threads()
     actor.close_ends()
     if actor.opened:

@@ -189,7 +189,6 @@ def _inheriting(original: Any) -> Any:
         actor = _core.current()
         if actor is None:
             return original(function, *rest, **options)
-        actor.has_started_threads = True
         args, kwargs, rest = (rest[0] if rest else ()), (rest[1] if len(rest) > 1 else {}), rest[2:]
         if not callable(function):
             raise TypeError("first arg must be callable")
@@ -202,9 +201,31 @@ def _inheriting(original: Any) -> Any:
             # The actor waits for it, the interpreter does not: the actor may have been killed.
             options["daemon"] = True
             return original(lambda: _run_helper(actor, function, (), {}), **options)
-        return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
+        try:
+            return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
+        except RuntimeError as refusal:
+            if sys.version_info[:2] != (3, 12) or "shutdown" not in str(refusal):
+                raise
+            return _start_while_exiting(_run_helper, actor, function, args, kwargs)
 
     return start_new_thread
+
+
+def _start_while_exiting(function: Any, *args: Any) -> int:
+    """CPython 3.12 refuses new threads from when its exit functions begin. Those may wait for an actor,
+    which is as alive as ever: its threads are then carried by the thread of another actor."""
+    idents: list[int] = []
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def run(_: Any) -> None:
+        idents.append(_thread.get_ident())
+        begun.release()
+        function(*args)
+
+    _core.Actor().start(run)
+    begun.acquire()
+    return idents[0]
 
 
 _real_start_joinable_thread = getattr(_thread, "start_joinable_thread", None)
