@@ -118,7 +118,9 @@ int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t
     if (bytes == NULL) {
         return -1;
     }
-    *weight = weigh(bytes, 0);
+    if (weight != NULL) {
+        *weight = weigh(bytes, 0);
+    }
     return wrap(state, bytes, CORE_BYTES, out);
 }
 

@@ -25,6 +25,7 @@ at import. Their new code runs with the globals of the module that they belong t
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import types
 from collections.abc import Iterator
@@ -208,7 +209,7 @@ def start_context(process_obj: Any) -> Any:
     return context._default_context._actual_context if method is None else contexts[method]  # type: ignore[attr-defined]
 
 
-OURS = ("actor", "interpreter")  # start methods that real processes do not know
+OURS = ("interpreter", "actor")  # start methods that real processes do not know
 
 _aliases_installed: list[bool] = []
 
@@ -228,7 +229,7 @@ def register(name: str, concrete_context: Any) -> None:
         # Where the others run on actors, programs see the methods that they know. From 3.14 on all
         # contexts count.
         others = [each for each in original(self) if each not in OURS]
-        ours = [each for each in OURS if each in contexts]
+        ours = [each for each in OURS if each == "actor" or sys.version_info >= (3, 13)]
         return others if _aliases_installed else [*others, *ours]
 
     context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
