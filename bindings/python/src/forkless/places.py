@@ -12,6 +12,7 @@ are, and so do attributes of classes and other objects of those modules.
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import types
 from multiprocessing import process as mp
@@ -97,10 +98,33 @@ class _Arrival(mp.BaseProcess):
         self._errand: Any = None
 
     def run(self) -> None:
-        spawn.prepare(self._orders["preparation"])
-        self._actor.process = process_obj = self._errand.get()
-        self._errand = None
-        process_obj.run()
+        errand, self._errand = self._errand, None
+        try:
+            spawn.prepare(self._orders["preparation"])
+            self._actor.process = process_obj = errand.get()
+            del errand
+            process_obj.run()
+        except ImportError as error:
+            _explain(error)
+            raise
+
+
+_REFUSED = re.compile("module (\\S+) does not support loading in subinterpreters")
+
+
+def _explain(error: BaseException) -> None:
+    """Say what to do about a module that cannot be imported here."""
+    cause: BaseException | None = error
+    while cause is not None:
+        refused = _REFUSED.search(str(cause))
+        if refused:
+            error.add_note(
+                f"The extension module {refused[1]!r} cannot be imported by a process of the start method "
+                "'interpreter', which has an interpreter of its own. The start method 'actor' runs it, in "
+                "an interpreter that all processes share."
+            )
+            return
+        cause = cause.__cause__ or cause.__context__
 
 
 def serve(errand: _core.Channel) -> None:
