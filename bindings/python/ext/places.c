@@ -34,7 +34,9 @@ static struct {
     unsigned vacancies;
     unsigned most_vacant; // to be kept
     unsigned tidying;     // places that will be vacant in a moment
-    unsigned waiting;     // actors that wait for those
+    unsigned waiting;     // actors that wait for a place
+    unsigned making;      // places that are being made
+    unsigned most_making; // at a time
     unsigned count;       // of places
     bool closed;          // no more are made
     char *preparation;    // Python code that a new interpreter runs first
@@ -201,9 +203,12 @@ static place *make_place_locked(void)
         return NULL;
     }
     pool.count++;
+    pool.making++;
     while (made->state == MAKING) {
         pthread_cond_wait(&pool.changed, &pool.lock);
     }
+    pool.making--;
+    pthread_cond_broadcast(&pool.changed);
     if (made->state == FAILED) {
         free(made);
         return NULL;
@@ -211,23 +216,47 @@ static place *make_place_locked(void)
     return made;
 }
 
-// NULL when there is none to be had.
-static place *take_place(void)
+static bool must_wait_locked(void)
+{
+    return pool.vacant == NULL && !pool.closed &&
+           (pool.tidying >= pool.waiting || pool.making >= pool.most_making);
+}
+
+static void make_vacant_locked(place *place)
+{
+    place->vacant = pool.vacant;
+    pool.vacant = place;
+    pool.vacancies++;
+}
+
+// NULL when there is none to be had, or the actor has been ended meanwhile.
+static place *take_place(fkl_actor *actor)
 {
     place *taken = NULL;
     pthread_mutex_lock(&pool.lock);
     pool.waiting++;
-    while (pool.vacant == NULL && pool.tidying >= pool.waiting && !pool.closed) {
+    while (must_wait_locked() && !fkl_actor_stop_requested(actor)) {
         pthread_cond_wait(&pool.changed, &pool.lock);
     }
     pool.waiting--;
-    if (pool.vacant != NULL) {
+    if (fkl_actor_stop_requested(actor)) {
+        // It needs none.
+    } else if (pool.vacant != NULL) {
         taken = pool.vacant;
         pool.vacant = taken->vacant;
         pool.vacancies--;
     } else if (!pool.closed) {
         taken = make_place_locked();
     }
+    if (taken != NULL && fkl_actor_stop_requested(actor)) {
+        if (pool.closed) {
+            core_stream_close(taken->door);
+        } else {
+            make_vacant_locked(taken);
+        }
+        taken = NULL;
+    }
+    pthread_cond_broadcast(&pool.changed); // there is one less who waits
     pthread_mutex_unlock(&pool.lock);
     return taken;
 }
@@ -285,9 +314,9 @@ void core_run_in_place(fkl_actor *handle, void *arg)
 {
     core_errand *errand = arg;
     core_process_note_handle(errand->process, handle);
-    place *place = take_place();
+    place *place = take_place(handle);
     if (place == NULL) {
-        fkl_actor_exit_now(handle, 1); // what went wrong was printed
+        fkl_actor_exit_now(handle, 1); // what went wrong was printed, unless it has ended
     } else {
         run_in(place, handle, errand);
         leave_place(place);
@@ -317,9 +346,7 @@ static PyObject *vacate(PyObject *module, PyObject *arg)
     }
     bool stays = clean && !pool.closed && pool.vacancies < pool.most_vacant;
     if (stays) {
-        own_place->vacant = pool.vacant;
-        pool.vacant = own_place;
-        pool.vacancies++;
+        make_vacant_locked(own_place);
     }
     pthread_cond_broadcast(&pool.changed);
     pthread_mutex_unlock(&pool.lock);
@@ -349,8 +376,8 @@ static PyObject *open_places(PyObject *module, PyObject *args)
 {
     (void)module;
     const char *code;
-    unsigned most_vacant;
-    if (!PyArg_ParseTuple(args, "sI:open_places", &code, &most_vacant)) {
+    unsigned most_vacant, most_making;
+    if (!PyArg_ParseTuple(args, "sII:open_places", &code, &most_vacant, &most_making)) {
         return NULL;
     }
     char *copy = strdup(code);
@@ -361,6 +388,7 @@ static PyObject *open_places(PyObject *module, PyObject *args)
     char *before = pool.preparation;
     pool.preparation = copy;
     pool.most_vacant = most_vacant;
+    pool.most_making = most_making > 0 ? most_making : 1;
     pthread_mutex_unlock(&pool.lock);
     free(before);
     Py_RETURN_NONE;
@@ -472,7 +500,8 @@ static PyMethodDef functions[] = {
     {"vacate", vacate, METH_O, vacate_doc},
     {"linger", linger, METH_NOARGS, linger_doc},
     {"open_places", open_places, METH_VARARGS,
-     "open_places(code, most): what a new interpreter runs first; how many vacant ones to keep."},
+     "open_places(code, vacant, making): what a new interpreter runs first, how many to keep, and\n"
+     "how many to make at a time."},
     {"close_places", close_places, METH_O,
      "close_places(timeout): end those that are vacant, or will be; how many are left."},
 #endif

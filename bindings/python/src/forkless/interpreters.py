@@ -15,18 +15,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+from _thread import get_ident
+from contextlib import suppress
 from multiprocessing import context as mp_context
-from multiprocessing import process as mp
 from multiprocessing import util
-from typing import Any
+from typing import Any, NoReturn
 
-from forkless import _core, actors, parcels, stdlib
+from forkless import _core, actors, stdlib
 from forkless.actors import MAIN, Actor, here
 from forkless.popen import Popen
 from forkless.process import ActorProcess
 
 __all__ = ["Distant", "InterpreterPopen", "InterpreterProcess", "check_available", "known"]
 
+_LEAST_KEPT = 4  # vacant interpreters
 _LAST = -(1 << 29)  # after the finalizers of other people
 
 
@@ -172,15 +175,60 @@ def _open_places() -> None:
     global _opened
     if not _opened:
         sys._current_frames = _core.current_frames  # see there
-        _core.open_places(f"import sys; sys.path[:] = {sys.path!r}", max(4, os.cpu_count() or 1))
+        processors = os.cpu_count() or 1
+        code = f"import sys; sys.path[:] = {sys.path!r}"
+        _core.open_places(code, max(_LEAST_KEPT, processors), processors)
         if _core.IS_MAIN:
             util.Finalize(None, _close_places, exitpriority=_LAST)
+            _note_exits()
         _opened = True
 
 
 def _close_places() -> None:
-    """End the interpreters that nobody is in. Those of orphans stay until the real process has ended."""
-    _core.close_places(5.0)
+    """End all interpreters, at the end of the real process.
+
+    Where orphans are in one the real process ends here and now: Python would wait for them, or take the
+    interpreter away from under them.
+    """
+    left, before = _core.close_places(1.0), 1 << 30
+    while 0 < left < before:
+        left, before = _core.close_places(1.0), left
+    if left:
+        _leave_at_once()
+
+
+def _leave_at_once() -> None:
+    logging: Any = sys.modules.get("logging")
+    for flush in (getattr(logging, "shutdown", None), sys.stdout.flush, sys.stderr.flush):
+        with suppress(Exception):
+            if flush is not None:
+                flush()
+    os._exit(_exit_code())
+
+
+_noted_code: Any = None  # what the main thread told sys.exit()
+
+
+def _note_exits() -> None:
+    """Nobody tells exit functions with which code Python ends. It is what sys.exit() was told, or 1 after
+    an exception that nobody has caught."""
+    original = sys.exit
+
+    def exit_(status: Any = None, /) -> NoReturn:
+        global _noted_code
+        if _core.current() is None and get_ident() == threading.main_thread().ident:
+            _noted_code = 0 if status is None else status
+        original(status)
+
+    exit_.__name__ = exit_.__qualname__ = "exit"
+    exit_.__module__ = "sys"
+    sys.exit = exit_  # type: ignore[assignment]
+
+
+def _exit_code() -> int:
+    if isinstance(_noted_code, int):
+        return _noted_code & 0xFF
+    return 1 if _noted_code is not None or hasattr(sys, "last_exc") else 0
 
 
 def _door_of_home() -> Any:

@@ -87,7 +87,8 @@ class _Arrival(mp.BaseProcess):
 
     def __init__(self, actor: Resident, orders: dict[str, Any]) -> None:
         self._identity = ()
-        self._config: dict[str, Any] = {}
+        self._config: dict[str, Any] = dict(MAIN.process._config)
+        self._inheriting = True  # it imports the main module, and must not start processes
         self._parent_pid = orders["ppid"]
         self._parent_name = orders["parent_name"]
         self._popen = None
