@@ -394,10 +394,10 @@ static PyObject *open_places(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
-static void close_vacant(void)
+static void close_vacant(bool for_good)
 {
     pthread_mutex_lock(&pool.lock);
-    pool.closed = true;
+    pool.closed = pool.closed || for_good;
     place *place = pool.vacant;
     pool.vacant = NULL;
     pool.vacancies = 0;
@@ -418,21 +418,32 @@ static unsigned count_places(void)
     return count;
 }
 
-static PyObject *close_places(PyObject *module, PyObject *timeout)
+PyDoc_STRVAR(close_places_doc,
+             "close_places(timeout, for_good)\n--\n\n"
+             "End the interpreters that are vacant, or will be up to timeout seconds from now.\n"
+             "Returns how many are left. For good: no more are made, and nobody visits this one.");
+
+static PyObject *close_places(PyObject *module, PyObject *args)
 {
     core_state *state = core_state_of(module);
+    PyObject *timeout;
+    int for_good;
     fkl_time deadline;
-    if (core_deadline(timeout, &deadline) < 0) {
+    if (!PyArg_ParseTuple(args, "Op:close_places", &timeout, &for_good) ||
+        core_deadline(timeout, &deadline) < 0) {
         return NULL;
     }
-    close_vacant();
+    close_vacant(for_good);
     unsigned left;
     while ((left = count_places()) > 0 && fkl_now() < deadline) {
         Py_BEGIN_ALLOW_THREADS(void)
         !fkl_sleep_until(fkl_after_ns(500000));
         Py_END_ALLOW_THREADS
+        close_vacant(for_good);
     }
-    core_visits_close(core_returns_visits(state->returns));
+    if (for_good) {
+        core_visits_close(core_returns_visits(state->returns));
+    }
     return PyLong_FromUnsignedLong(left);
 }
 
@@ -502,8 +513,7 @@ static PyMethodDef functions[] = {
     {"open_places", open_places, METH_VARARGS,
      "open_places(code, vacant, making): what a new interpreter runs first, how many to keep, and\n"
      "how many to make at a time."},
-    {"close_places", close_places, METH_O,
-     "close_places(timeout): end those that are vacant, or will be; how many are left."},
+    {"close_places", close_places, METH_VARARGS, close_places_doc},
 #endif
     {NULL, NULL, 0, NULL},
 };

@@ -48,7 +48,7 @@ _MODES = {
 }
 
 # What ours are compared with.
-_LIKE = {"actor": "fork", "interpreter": "spawn"}
+_LIKE = {"actor": "fork", "interpreter": "fork"}
 
 # Classes that take long come first, so that no child is left with one at the end.
 _LONG = ("Barrier", "Condition", "Manager", "Pool", "Wait", "Resource", "SharedMemory", "Deadlock")

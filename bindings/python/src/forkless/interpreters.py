@@ -12,6 +12,7 @@ interpreter; forkless.places is the side of the process.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
@@ -181,6 +182,7 @@ def _open_places() -> None:
         if _core.IS_MAIN:
             util.Finalize(None, _close_places, exitpriority=_LAST)
             _note_exits()
+            _guard_forks()
         _opened = True
 
 
@@ -190,11 +192,32 @@ def _close_places() -> None:
     Where orphans are in one the real process ends here and now: Python would wait for them, or take the
     interpreter away from under them.
     """
-    left, before = _core.close_places(1.0), 1 << 30
+    left, before = _core.close_places(1.0, True), 1 << 30
     while 0 < left < before:
-        left, before = _core.close_places(1.0), left
+        left, before = _core.close_places(1.0, True), left
     if left:
         _leave_at_once()
+
+
+def _guard_forks() -> None:
+    """The child of a real fork cannot get rid of other interpreters: it would abort. So there must be none
+    at that time."""
+    for name in ("fork", "forkpty"):
+        if hasattr(os, name):
+            setattr(os, name, _without_places(getattr(os, name)))
+
+
+def _without_places(fork: Any) -> Any:
+    @functools.wraps(fork)
+    def guarded() -> Any:
+        if _core.close_places(2.0, False):
+            raise RuntimeError(
+                f"os.{fork.__name__}() while simulated processes run in interpreters of their own: "
+                "CPython cannot go on in the child then"
+            )
+        return fork()
+
+    return guarded
 
 
 def _leave_at_once() -> None:
