@@ -38,6 +38,7 @@ static struct {
     unsigned making;      // places that are being made
     unsigned most_making; // at a time
     unsigned count;       // of places
+    unsigned errands;     // actors that have a place, or will look for one
     bool closed;          // no more are made
     char *preparation;    // Python code that a new interpreter runs first
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -324,6 +325,21 @@ void core_run_in_place(fkl_actor *handle, void *arg)
     core_stream_release(errand->stream);
     core_process_release(errand->process);
     free(errand);
+    core_errand_end();
+}
+
+void core_errand_begin(void)
+{
+    pthread_mutex_lock(&pool.lock);
+    pool.errands++;
+    pthread_mutex_unlock(&pool.lock);
+}
+
+void core_errand_end(void)
+{
+    pthread_mutex_lock(&pool.lock);
+    pool.errands--;
+    pthread_mutex_unlock(&pool.lock);
 }
 
 // For the porter
@@ -413,7 +429,7 @@ static void close_vacant(bool for_good)
 static unsigned count_places(void)
 {
     pthread_mutex_lock(&pool.lock);
-    unsigned count = pool.count;
+    unsigned count = pool.count + pool.errands;
     pthread_mutex_unlock(&pool.lock);
     return count;
 }
@@ -421,7 +437,7 @@ static unsigned count_places(void)
 PyDoc_STRVAR(close_places_doc,
              "close_places(timeout, for_good)\n--\n\n"
              "End the interpreters that are vacant, or will be up to timeout seconds from now.\n"
-             "Returns how many are left. For good: no more are made, and nobody visits this one.");
+             "Returns how many are left, or about to be made. For good: no more are made, and nobody visits this one.");
 
 static PyObject *close_places(PyObject *module, PyObject *args)
 {
@@ -448,6 +464,14 @@ static PyObject *close_places(PyObject *module, PyObject *args)
 }
 
 #else
+
+void core_errand_begin(void)
+{
+}
+
+void core_errand_end(void)
+{
+}
 
 void core_run_in_place(fkl_actor *handle, void *errand)
 {

@@ -41,6 +41,8 @@ typedef struct core_errand {
     core_process *process;
     core_stream *stream; // what the process is to do
 } core_errand;
+void core_errand_begin(void); // before the thread is started; pool of places
+void core_errand_end(void);   // by core_run_in_place(), or when the thread was not started
 void core_run_in_place(fkl_actor *handle, void *errand);
 
 int core_places_init(PyObject *module);

@@ -139,8 +139,10 @@ static int spawn_elsewhere(core_state *state, actor_object *self, const char *na
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size, .data = &self->process->seat};
     fkl_actor *handle;
+    core_errand_begin();
     fkl_err err = fkl_spawn(state->runtime, &options, core_run_in_place, errand, &handle);
     if (err != FKL_OK) {
+        core_errand_end();
         core_raise(state, err, "cannot start a simulated process");
         return -1;
     }

@@ -15,6 +15,7 @@ import gc
 import re
 import sys
 import types
+from collections.abc import Callable
 from multiprocessing import process as mp
 from multiprocessing import spawn
 from typing import Any
@@ -100,6 +101,7 @@ class _Arrival(mp.BaseProcess):
 
     def run(self) -> None:
         errand, self._errand = self._errand, None
+        self._actor.obey()  # what was sent before there was a door to knock at
         try:
             spawn.prepare(self._orders["preparation"])
             self._actor.process = process_obj = errand.get()
@@ -136,7 +138,8 @@ def serve(errand: _core.Channel) -> None:
     actor.process._errand = errand
     actor.start_context = None
     del errand
-    bootstrap(actor)
+    if actor.poll() is None:  # else it was ended before it had a door
+        bootstrap(actor)
     actors.forget(actor)
 
 
@@ -221,6 +224,11 @@ def _is_left() -> bool:
 
 # What is put in order
 
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (sys.getswitchinterval, sys.setswitchinterval),
+    (sys.getrecursionlimit, sys.setrecursionlimit),
+    (gc.get_threshold, lambda threshold: gc.set_threshold(*threshold)),
+)
 _MOST_ITEMS = 2000  # of a container that is looked after
 
 
@@ -235,6 +243,7 @@ class _Furniture:
             if isinstance(module, types.ModuleType) and name.partition(".")[0] not in _OURS
         ]
         self._containers = self._find_containers()
+        self._settings = [(set_, get()) for get, set_ in _SETTINGS]
         gc.collect()
         gc.freeze()
 
@@ -249,6 +258,9 @@ class _Furniture:
 
     def restore(self) -> bool:
         """Make everything what it was. Returns whether that could be done."""
+        for set_, value in self._settings:
+            set_(value)
+        gc.enable()
         self._restore_modules()
         for now, before in self._globals:
             if not _is_same(now, before):
