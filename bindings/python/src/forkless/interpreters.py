@@ -76,9 +76,9 @@ class Distant(Actor):
 
 
 def known(pid: int) -> Distant | None:
-    """A process of another interpreter, by its pid."""
+    """A process of another interpreter that lives, by its pid."""
     distant = Distant.__new__(Distant)
-    if not distant.stand_for(pid):
+    if not distant.stand_for(pid) or distant.poll() is not None:
         return None
     distant.__init__(MAIN, None)  # type: ignore[misc]
     return distant
@@ -210,7 +210,7 @@ def _guard_forks() -> None:
 def _without_places(fork: Any) -> Any:
     @functools.wraps(fork)
     def guarded() -> Any:
-        if _core.close_places(2.0, False):
+        if _core.close_places(0.5, False):
             raise RuntimeError(
                 f"os.{fork.__name__}() while simulated processes run in interpreters of their own: "
                 "CPython cannot go on in the child then"
