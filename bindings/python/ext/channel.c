@@ -11,7 +11,8 @@
 typedef struct {
     PyObject_HEAD
     core_stream *stream;
-    bool weighs; // its bound is in bytes
+    bool weighs;        // its bound is in bytes
+    _Atomic(long) left; // the roles that leave() was called for
 } channel_object;
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -75,12 +76,40 @@ static PyObject *channel_pair(PyTypeObject *type, PyObject *arg)
     return pair;
 }
 
+core_stream *core_channel_stream(core_state *state, PyObject *object)
+{
+    return Py_TYPE(object) == state->channel_type
+               ? core_stream_retain(((channel_object *)object)->stream)
+               : NULL;
+}
+
+PyObject *core_channel_wrap(core_state *state, core_stream *stream)
+{
+    PyTypeObject *type = state->channel_type;
+    channel_object *self = (channel_object *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->stream = core_stream_retain(stream);
+        self->weighs = core_stream_weighs(stream);
+    }
+    return (PyObject *)self;
+}
+
 typedef struct {
     core_stream *stream;
     fkl_msg *msg;
     size_t weight;
     fkl_time deadline;
 } transfer;
+
+typedef int (*encoder)(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+
+// With the one for receivers in other interpreters, if there may be any.
+static int encode(core_state *state, channel_object *self, encoder here, encoder abroad,
+                  PyObject *obj, transfer *t)
+{
+    encoder encode = core_stream_is_shared(self->stream) ? abroad : here;
+    return encode(state, obj, &t->msg, self->weighs ? &t->weight : NULL);
+}
 
 static fkl_err do_send(void *ctx)
 {
@@ -164,7 +193,7 @@ static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssi
     transfer t = {.stream = self->stream};
     if (check_arity("put", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        encode(state, self, core_encode, core_encode_abroad, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -181,7 +210,7 @@ static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py
     transfer t = {.stream = self->stream};
     if (check_arity("put_ref", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode_shared(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        encode(state, self, core_encode_shared, core_encode_abroad, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -199,7 +228,7 @@ static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, 
     transfer t = {.stream = self->stream};
     if (check_arity("put_bytes", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode_bytes(state, args[0], &t.msg, &t.weight) < 0) {
+        encode(state, self, core_encode_bytes, core_encode_bytes_abroad, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -331,10 +360,13 @@ static int take_outbox(core_state *state, PyObject *outbox, exchange *x)
         return -1;
     }
     channel_object *channel = (channel_object *)PyList_GET_ITEM(outbox, 0);
-    if (core_encode_shared(state, PyList_GET_ITEM(outbox, 1), &x->msg,
-                           channel->weighs ? &x->weight : NULL) < 0) {
+    transfer t = {.weight = 0};
+    if (encode(state, channel, core_encode_shared, core_encode_abroad, PyList_GET_ITEM(outbox, 1),
+               &t) < 0) {
         return -1;
     }
+    x->msg = t.msg;
+    x->weight = t.weight;
     x->to = core_stream_retain(channel->stream);
     if (PyList_SetSlice(outbox, 0, 2, NULL) < 0) {
         core_stream_release(x->to);
@@ -454,6 +486,37 @@ static PyObject *channel_refuse(channel_object *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(channel_share_doc, "share()\n--\n\n"
+                                "From now on send what any interpreter can receive.");
+
+static PyObject *channel_share(channel_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_stream_share(self->stream);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(channel_leave_doc,
+             "leave(role)\n--\n\n"
+             "No more receives (1) or sends (2) by one of those who may, the first of whom is the\n"
+             "maker: as the last receiver it refuses, as the last sender it closes the channel.\n"
+             "Counts once for each object.");
+
+static PyObject *channel_leave(channel_object *self, PyObject *arg)
+{
+    long role = PyLong_AsLong(arg);
+    if (role == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (role == CORE_READER || role == CORE_WRITER) {
+        // Relaxed: it only keeps a second call from counting.
+        if (!(atomic_fetch_or_explicit(&self->left, role, memory_order_relaxed) & role)) {
+            core_stream_leave(self->stream, (core_role)role);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(
     channel_fileno_doc,
     "fileno(putting=False)\n--\n\n"
@@ -512,6 +575,8 @@ static PyMethodDef channel_methods[] = {
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},
     {"refuse", (PyCFunction)channel_refuse, METH_NOARGS, channel_refuse_doc},
+    {"share", (PyCFunction)channel_share, METH_NOARGS, channel_share_doc},
+    {"leave", (PyCFunction)channel_leave, METH_O, channel_leave_doc},
     {"fileno", METHOD(fileno), METH_FASTCALL, channel_fileno_doc},
     {"pair", (PyCFunction)channel_pair, METH_O | METH_CLASS, channel_pair_doc},
     {NULL, NULL, 0, NULL},

@@ -4,6 +4,7 @@
 // type.
 
 #include "actor.h"
+#include "places.h"
 
 #include <unistd.h>
 
@@ -132,11 +133,13 @@ static PyObject *module_unpack(PyObject *module, PyObject *data)
 
 static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dumps", "loads", "dump_bytes", "error_record", "rebuild_error", NULL};
+    static char *names[] = {"dumps",         "loads",       "dump_bytes",  "error_record",
+                            "rebuild_error", "dump_parcel", "load_parcel", NULL};
     core_state *state = core_state_of(module);
-    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOO:configure", names, &dumps, &loads,
-                                     &dump_bytes, &error_record, &rebuild_error)) {
+    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error, *dump_parcel, *load_parcel;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO:configure", names, &dumps, &loads,
+                                     &dump_bytes, &error_record, &rebuild_error, &dump_parcel,
+                                     &load_parcel)) {
         return NULL;
     }
     // Once, during an import, so that others may read them without a lock.
@@ -149,6 +152,8 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_SETREF(state->dump_bytes, Py_NewRef(dump_bytes));
     Py_SETREF(state->error_record, Py_NewRef(error_record));
     Py_SETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_SETREF(state->dump_parcel, Py_NewRef(dump_parcel));
+    Py_SETREF(state->load_parcel, Py_NewRef(load_parcel));
     Py_RETURN_NONE;
 }
 
@@ -309,7 +314,7 @@ static int module_exec(PyObject *module)
     core_state *state = core_state_of(module);
     state->interp = PyInterpreterState_Get();
     prepare_for_threads(state->interp);
-    fkl_err err = fkl_runtime_create(NULL, &state->runtime);
+    fkl_err err = core_runtime_retain(&state->runtime);
     if (err != FKL_OK) {
         core_raise(state, err, "cannot make a runtime");
         return -1;
@@ -319,7 +324,9 @@ static int module_exec(PyObject *module)
     state->dump_bytes = Py_NewRef(Py_None);
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
-    state->returns = core_returns_create(state->interp);
+    state->dump_parcel = Py_NewRef(Py_None);
+    state->load_parcel = Py_NewRef(Py_None);
+    state->returns = core_returns_create(state);
     if (state->returns == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -329,7 +336,7 @@ static int module_exec(PyObject *module)
         core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
         core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
         core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
-        core_types_init(module) < 0 || register_before_exit(module) < 0) {
+        core_types_init(module) < 0 || core_places_init(module) < 0 || register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
@@ -352,6 +359,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->dump_bytes);
     Py_VISIT(state->error_record);
     Py_VISIT(state->rebuild_error);
+    Py_VISIT(state->dump_parcel);
+    Py_VISIT(state->load_parcel);
     return 0;
 }
 
@@ -372,6 +381,8 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->dump_bytes);
     Py_CLEAR(state->error_record);
     Py_CLEAR(state->rebuild_error);
+    Py_CLEAR(state->dump_parcel);
+    Py_CLEAR(state->load_parcel);
     return 0;
 }
 
@@ -379,9 +390,8 @@ static void module_free(void *module)
 {
     core_state *state = core_state_of((PyObject *)module);
     module_clear((PyObject *)module);
-    // Orphans may still run: then the runtime stays until the process ends.
-    if (state->runtime != NULL && fkl_runtime_shutdown(state->runtime, FKL_NO_WAIT) == FKL_OK) {
-        (void)!fkl_runtime_destroy(state->runtime);
+    if (state->runtime != NULL) {
+        core_runtime_release();
     }
     state->runtime = NULL;
     if (state->returns != NULL) {
@@ -391,7 +401,9 @@ static void module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#elif PY_VERSION_HEX >= 0x030C0000 // where too little else can be imported there
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif
 #if PY_VERSION_HEX >= 0x030D0000

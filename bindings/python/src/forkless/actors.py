@@ -24,7 +24,10 @@ __all__ = [
     "Actor",
     "MainActor",
     "Orphan",
+    "elsewhere",
     "find",
+    "find_here",
+    "forget",
     "group_members",
     "here",
     "inheritance",
@@ -109,6 +112,7 @@ class Actor(_core.Actor, _State):
     pgid: int
     sid: int
     native_id = 0  # of its own thread, once that runs
+    is_distant = False  # whether it stands for one that runs in another interpreter
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self._init_state()
@@ -191,17 +195,42 @@ def here() -> Actor | MainActor:
     return _core.current() or MAIN
 
 
+class _Elsewhere:
+    """What forkless.interpreters knows of processes that other interpreters have started."""
+
+    find: Callable[[int], Actor | None] | None = None
+    add: Callable[[dict[int, Actor]], None] | None = None
+
+
+elsewhere = _Elsewhere()
+
+
 def find(pid: int) -> Actor | None:
     """The actor with this pid, as long as somebody holds it and has not asked for its exit code."""
     actor = _by_pid.get(pid)
+    if actor is None and elsewhere.find is not None:
+        actor = elsewhere.find(pid)
     return None if actor is None or actor.reaped else actor
+
+
+def find_here(pid: int) -> Actor | None:
+    """The same among those that this interpreter has an object for."""
+    return _by_pid.get(pid)
+
+
+def forget(actor: Actor) -> None:
+    """An actor that another interpreter has started is over, and its number nobody's."""
+    _by_pid.pop(actor.pid, None)
 
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
     # valuerefs(), because values() iterates over what other threads change.
     actors = [ref() for ref in _by_pid.valuerefs()]
-    return [actor for actor in actors if actor is not None and actor.poll() is None]
+    found = {actor.pid: actor for actor in actors if actor is not None}
+    if elsewhere.add is not None:
+        elsewhere.add(found)
+    return [actor for actor in found.values() if actor.poll() is None]
 
 
 def group_members(pgid: int) -> list[Actor]:

@@ -13,7 +13,7 @@ from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
 from forkless.process import bootstrap, copy_process
 
-__all__ = ["Popen", "launch_like_fork"]
+__all__ = ["Popen", "launch", "launch_like_fork"]
 
 
 class _DuplicatedDescriptor:
@@ -39,6 +39,9 @@ class Popen:
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
         self.inherited: list[Any] = []  # ends of pipes in the child's copies
+        self._launch(process_obj, like_fork)
+
+    def _launch(self, process_obj: Any, like_fork: bool) -> None:
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
@@ -110,9 +113,24 @@ class Popen:
         return self._actor.exit_error()
 
 
+def _popen_class() -> type[Popen]:
+    from forkless import activation
+
+    if activation.isolation() == "interpreter":
+        from forkless.interpreters import InterpreterPopen
+
+        return InterpreterPopen
+    return Popen
+
+
+def launch(process_obj: Any) -> Popen:
+    """Start a process in the way that install() was told."""
+    return _popen_class()(process_obj)
+
+
 def launch_like_fork(process_obj: Any) -> Popen:
-    """Popen for the alias of 'fork': what cannot be copied is shared."""
-    return Popen(process_obj, like_fork=True)
+    """The same for the alias of 'fork': what cannot be copied is shared, where it can be."""
+    return _popen_class()(process_obj, like_fork=True)
 
 
 def _was_started(actor: Actor) -> bool:

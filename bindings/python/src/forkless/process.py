@@ -35,9 +35,9 @@ class ActorProcess(mp.BaseProcess):
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:
-        from forkless.popen import Popen
+        from forkless.popen import launch
 
-        return Popen(process_obj)
+        return launch(process_obj)
 
 
 class ParentProcess(mp.BaseProcess):

@@ -23,6 +23,7 @@ from typing import Any
 
 from forkless import _core, stdlib_futures
 from forkless.connection import Connection, Direction
+from forkless.parcels import is_packing
 from forkless.patches import PatchSet
 from forkless.reduction import reference
 from forkless.synchronize import SEM_VALUE_MAX, Condition, Lock, Semaphore
@@ -69,7 +70,16 @@ class _Channelled:
         self._not_written_in: set[int] = set()  # and _writer
 
     def __reduce__(self) -> Any:
-        return reference(self)
+        reduced = reference(self)
+        if is_packing():
+            return _made_by, _origins.get(type(self), (type(self), type(self))), reduced[2]
+        return reduced
+
+    def __getstate__(self) -> Any:  # for other interpreters
+        return self._channel
+
+    def __setstate__(self, state: Any) -> None:
+        self._open(state)
 
     def _made_once(self, name: str, make: Callable[..., Any], *args: Any) -> Any:
         made = vars(self).get(name)
@@ -111,10 +121,19 @@ class Queue(_Channelled, mp.Queue):
 
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
         _become(self, Queue)
-        self._open(_core.Channel(maxsize if 0 < maxsize < SEM_VALUE_MAX else 0))
+        self._set_up(_core.Channel(maxsize if 0 < maxsize < SEM_VALUE_MAX else 0), maxsize)
+
+    def _set_up(self, channel: _core.Channel, maxsize: int) -> None:
+        self._open(channel)
         self._maxsize = maxsize if maxsize > 0 else SEM_VALUE_MAX
         self._ignore_epipe = False
         self._closed_in: set[int] = set()  # pids of the processes that closed it
+
+    def __getstate__(self) -> Any:
+        return self._channel, self._maxsize
+
+    def __setstate__(self, state: Any) -> None:
+        self._set_up(*state)
 
     @property
     def _closed(self) -> bool:
@@ -171,6 +190,13 @@ class JoinableQueue(Queue, mp.JoinableQueue):
         self._unfinished_tasks = Semaphore(0)
         self._cond = Condition()
 
+    def __getstate__(self) -> Any:
+        return Queue.__getstate__(self), self._cond, self._unfinished_tasks
+
+    def __setstate__(self, state: Any) -> None:
+        queue, self._cond, self._unfinished_tasks = state
+        Queue.__setstate__(self, queue)
+
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if self._closed_in and self._closed:
             raise ValueError(f"Queue {self!r} is closed")
@@ -224,6 +250,7 @@ class SimpleQueue(_Channelled, mp.SimpleQueue):
 # Subclasses that were made earlier
 
 _derived: dict[tuple[type, type], type] = {}
+_origins: dict[type, tuple[type, type]] = {}  # the same the other way round
 
 
 def _become(queue: Any, ours: type) -> None:
@@ -248,7 +275,15 @@ def _become(queue: Any, ours: type) -> None:
     if derived is None:
         members |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
         derived = _derived.setdefault((cls, ours), type(cls.__name__, bases, members))
+        _origins[derived] = cls, ours
     queue.__class__ = derived
+
+
+def _made_by(cls: Any, ours: Any) -> Any:
+    """A queue that comes from another interpreter, before it has its state."""
+    queue = cls.__new__(cls)
+    _become(queue, ours)
+    return queue
 
 
 def take_over(patches: PatchSet, is_simulated: Callable[[Any], bool]) -> None:
