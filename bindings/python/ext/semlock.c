@@ -267,29 +267,6 @@ static int acquire_for_certain(semlock_object *self)
     return 0;
 }
 
-#if PY_VERSION_HEX >= 0x030C0000
-#define take_raised PyErr_GetRaisedException
-#define set_raised PyErr_SetRaisedException
-#else
-static PyObject *take_raised(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace != NULL) {
-        PyException_SetTraceback(value, trace);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
-static void set_raised(PyObject *raised)
-{
-    PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
-}
-#endif
-
 PyDoc_STRVAR(wait_in_condition_doc,
              "_wait_in_condition(sleeping, waiting, woken, timeout)\n--\n\n"
              "Condition.wait() on this lock, with the other semaphores of the condition.");
@@ -312,13 +289,13 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
         }
     }
     int acquired = acquire(waiting, true, timeout);
-    PyObject *raised = take_raised();
+    PyObject *raised = PyErr_GetRaisedException();
     int failed = release(woken) < 0 || (depth > 0 && acquire_for_certain(self) < 0);
     for (int i = 1; i < depth && !failed; i++) {
         failed = acquire(self, false, Py_None) < 0; // one more time by the owner: never waits
     }
     if (raised != NULL && !failed) {
-        set_raised(raised);
+        PyErr_SetRaisedException(raised);
     } else {
         Py_XDECREF(raised);
     }
