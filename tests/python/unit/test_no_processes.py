@@ -94,9 +94,7 @@ def test_the_kernel_refuses_processes_and_programs_but_not_threads(emulation):
 
 # The start methods of Linux in the order in which they are named, the default first.
 FORKSERVER_FIRST = sys.version_info >= (3, 14)
-METHODS = (
-    ["forkserver", "fork", "spawn"] if FORKSERVER_FIRST else ["fork", "spawn", "forkserver"]
-)
+METHODS = ["forkserver", "fork", "spawn"] if FORKSERVER_FIRST else ["fork", "spawn", "forkserver"]
 
 WITHOUT_FORKLESS = """
 import importlib, os, sys
@@ -157,7 +155,13 @@ attempt('os.execv', lambda: os.execv(sys.executable, [sys.executable]))
         ),
         ("bare", *("ModuleNotFoundError",) * 4),
         ("limited", "OSError", "AttributeError", "OSError", "OSError"),
-        ("inert", "OSError", "AttributeError", "OSError" if FORKSERVER_FIRST else "worked", "OSError"),
+        (
+            "inert",
+            "OSError",
+            "AttributeError",
+            "OSError" if FORKSERVER_FIRST else "worked",
+            "OSError",
+        ),
     ],
 )
 def test_without_forkless_nothing_works_there(emulation, variant, run, process, lock, memory):
