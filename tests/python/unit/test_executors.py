@@ -140,7 +140,7 @@ def wait_for(event):
 
 def test_shutdown_cancels_what_has_not_begun(context):
     executor = ProcessPoolExecutor(1, mp_context=context)
-    with multiprocessing.Manager() as manager:
+    with context.Manager() as manager:
         event = manager.Event()
         futures = [executor.submit(wait_for, event) for _ in range(10)]
         assert eventually(futures[0].running)
