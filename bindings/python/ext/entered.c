@@ -2,15 +2,15 @@
 //
 // What a thread has taken by `with` and has not entered yet.
 //
-// From 3.14 on `with lock:` is an ordinary call of lock.__enter__(), and the interpreter raises what
-// was thrown at a thread at the end of such a call: after the lock was taken, and in front of the block
-// whose end would give it back. Before 3.14 there is no such moment. So each thread notes the lock
-// that it has taken last, and in which instruction of which frame. If what was thrown comes while
-// that frame is still at that instruction, and it is that of a `with`, then the block was not
-// entered, and whoever raises the exception gives the lock back.
+// From 3.14 on `with lock:` is an ordinary call of lock.__enter__(), and the interpreter raises
+// what was thrown at a thread at the end of such a call: after the lock was taken, and in front of
+// the block whose end would give it back. Before 3.14 there is no such moment. So each thread notes
+// the lock that it has taken last, and in which instruction of which frame. If what was thrown
+// comes while that frame is still at that instruction, and it is that of a `with`, then the block
+// was not entered, and whoever raises the exception gives the lock back.
 //
-// The note is the thread's own. It holds no reference: releasing the lock and destroying it wipe the
-// note out, and while the frame is where the note says, the frame has one.
+// The note is the thread's own. It holds no reference: releasing the lock and destroying it wipe
+// the note out, and while the frame is where the note says, the frame has one.
 
 #include "state.h"
 
@@ -50,7 +50,8 @@ static int is_at_with(struct _PyInterpreterFrame *frame, int instruction)
     if (bytes == NULL) {
         return -1;
     }
-    const unsigned char *loading = (const unsigned char *)PyBytes_AS_STRING(bytes) + instruction - 2;
+    const unsigned char *loading =
+        (const unsigned char *)PyBytes_AS_STRING(bytes) + instruction - 2;
     // Two bytes an instruction: what it does, and its argument. 0 is __enter__.
     int at = instruction >= 2 && loading[0] == LOAD_SPECIAL && loading[1] == 0;
     Py_DECREF(bytes);

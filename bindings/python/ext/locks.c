@@ -355,8 +355,9 @@ static PyType_Slot rlock_slots[] = {
 };
 
 static PyType_Slot guard_slots[] = {
-    {Py_tp_doc, "Guard()\n--\n\nA lock of this package, for `with`, around what takes no time. The end "
-                "of a process does not end the wait for it, and gives it back."},
+    {Py_tp_doc,
+     "Guard()\n--\n\nA lock of this package, for `with`, around what takes no time. The end "
+     "of a process does not end the wait for it, and gives it back."},
     {Py_tp_new, lock_new},
     {Py_tp_dealloc, lock_dealloc},
     {Py_tp_methods, guard_methods},
@@ -382,8 +383,7 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
 
 int core_locks_init(PyObject *module)
 {
-    return add_type(module, "Lock", &lock_spec) < 0 ||
-                   add_type(module, "RLock", &rlock_spec) < 0 ||
+    return add_type(module, "Lock", &lock_spec) < 0 || add_type(module, "RLock", &rlock_spec) < 0 ||
                    add_type(module, "Guard", &guard_spec) < 0
                ? -1
                : 0;

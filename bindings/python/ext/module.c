@@ -157,14 +157,15 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(unraisable_hook_doc,
-             "unraisable_hook(hooks, unraisable)\n--\n\n"
-             "For sys.unraisablehook: what others have thrown at an actor and came while a finalizer\n"
-             "ran, where it is dropped, is raised again; all else goes to hooks['hook'].\n"
-             "hooks['thrower'] is the code that calls signal handlers for others.");
+PyDoc_STRVAR(
+    unraisable_hook_doc,
+    "unraisable_hook(hooks, unraisable)\n--\n\n"
+    "For sys.unraisablehook: what others have thrown at an actor and came while a finalizer\n"
+    "ran, where it is dropped, is raised again; all else goes to hooks['hook'].\n"
+    "hooks['thrower'] is the code that calls signal handlers for others.");
 
-// Whether the exception has come through a call of `code`. False before 3.12, which forgets where one
-// came from when it is raised in another thread.
+// Whether the exception has come through a call of `code`. False before 3.12, which forgets where
+// one came from when it is raised in another thread.
 static bool passed_through(PyObject *error, PyObject *code)
 {
     PyTracebackObject *trace = (PyTracebackObject *)PyException_GetTraceback(error);

@@ -104,13 +104,22 @@ size_t core_threads_throw(core_threads *threads, PyObject *exception);
 void core_note_entered(PyObject *lock);
 // It has released it, or destroys it.
 void core_note_left(PyObject *lock);
-// Releases what the thread has taken for a `with` whose block it has not entered: to be called where
-// what was thrown at it is about to be raised. Returns -1 with an exception set.
+// Releases what the thread has taken for a `with` whose block it has not entered: to be called
+// where what was thrown at it is about to be raised. Returns -1 with an exception set.
 int core_leave_entered(void);
 #else
-static inline void core_note_entered(PyObject *lock) { (void)lock; }
-static inline void core_note_left(PyObject *lock) { (void)lock; }
-static inline int core_leave_entered(void) { return 0; }
+static inline void core_note_entered(PyObject *lock)
+{
+    (void)lock;
+}
+static inline void core_note_left(PyObject *lock)
+{
+    (void)lock;
+}
+static inline int core_leave_entered(void)
+{
+    return 0;
+}
 #endif
 
 // actor.c

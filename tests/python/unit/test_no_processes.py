@@ -94,9 +94,7 @@ def test_the_kernel_refuses_processes_and_programs_but_not_threads(emulation):
 
 # The start methods of Linux in the order in which they are named, the default first.
 FORKSERVER_FIRST = sys.version_info >= (3, 14)
-METHODS = (
-    ["forkserver", "fork", "spawn"] if FORKSERVER_FIRST else ["fork", "spawn", "forkserver"]
-)
+METHODS = ["forkserver", "fork", "spawn"] if FORKSERVER_FIRST else ["fork", "spawn", "forkserver"]
 
 WITHOUT_FORKLESS = """
 import importlib, os, sys
@@ -157,7 +155,13 @@ attempt('os.execv', lambda: os.execv(sys.executable, [sys.executable]))
         ),
         ("bare", *("ModuleNotFoundError",) * 4),
         ("limited", "OSError", "AttributeError", "OSError", "OSError"),
-        ("inert", "OSError", "AttributeError", "OSError" if FORKSERVER_FIRST else "worked", "OSError"),
+        (
+            "inert",
+            "OSError",
+            "AttributeError",
+            "OSError" if FORKSERVER_FIRST else "worked",
+            "OSError",
+        ),
     ],
 )
 def test_without_forkless_nothing_works_there(emulation, variant, run, process, lock, memory):
@@ -359,3 +363,48 @@ if __name__ == '__main__':
         )
         == []
     )
+
+
+@pytest.mark.parametrize("variant", no_processes.VARIANTS)
+def test_the_process_that_tracks_resources_can_be_killed_and_loses_no_names(emulation, variant):
+    program = """
+import os, signal, warnings
+import forkless, multiprocessing
+from multiprocessing import resource_tracker, shared_memory
+
+warnings.showwarning = lambda message, *rest: print(str(message).partition(':')[2].strip())
+forkless.install()
+tracker = resource_tracker._resource_tracker
+memory = shared_memory.SharedMemory(create=True, size=8)
+resource_tracker.ensure_running()
+first = tracker._pid
+os.kill(first, signal.SIGTERM)
+print(os.waitpid(first, os.WNOHANG))
+resource_tracker.ensure_running()
+print(tracker._pid == first)
+os.kill(first, signal.SIGKILL)
+print(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+multiprocessing.get_context('spawn').Lock()
+print(tracker._pid not in (None, first))
+memory.close()
+memory.unlink()
+
+resource_tracker._CLEANUP_FUNCS.setdefault('dummy', id)  # older ones have no such type
+for leaves in (True, False):
+    other = resource_tracker.ResourceTracker()
+    other.ensure_running()
+    other.register('name', 'dummy')
+    if not leaves:
+        other.unregister('name', 'dummy')
+    other._stop()
+    print(other._exitcode)
+"""
+    assert emulation(program, variant) == [
+        "(0, 0)",
+        "True",
+        "-9",
+        "process died unexpectedly, relaunching.  Some resources might leak.",
+        "True",
+        "1",
+        "0",
+    ]

@@ -264,7 +264,7 @@ def _become(queue: Any, ours: type) -> None:
     if issubclass(ours, cls):
         queue.__class__ = ours
         return
-    members = stdlib_futures.queue_members(cls, ours.put)
+    members = stdlib_futures.queue_members(cls, vars(ours)["put"])
     bases: tuple[type, ...] = (cls, ours)
     if issubclass(cls, ours):
         if not members:

@@ -123,7 +123,9 @@ def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
         else:
             _run_interruptibly(actor, function, args, kwargs)
     except BaseException:
-        if not actor.stopping:  # otherwise the actor has ended, and nothing is reported of its threads
+        if (
+            not actor.stopping
+        ):  # otherwise the actor has ended, and nothing is reported of its threads
             raise
     finally:
         actor.helpers.pop(ident, None)
