@@ -527,7 +527,21 @@ static PyObject *current_frames(PyObject *module, PyObject *unused)
     return frames;
 }
 
+static PyObject *count_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    long count = 0;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) { // as in current_frames()
+        count++;
+    }
+    return PyLong_FromLong(count);
+}
+
 static PyMethodDef functions[] = {
+    {"count_threads", count_threads, METH_NOARGS,
+     "How many threads of this interpreter there are, or are about to be."},
     {"current_frames", current_frames, METH_NOARGS, frames_doc},
     {"processes", processes, METH_NOARGS,
      "The pid and the group of each process that several interpreters know of."},

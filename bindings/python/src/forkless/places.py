@@ -213,7 +213,7 @@ def _attend_here() -> None:
 def _is_left() -> bool:
     """Wait until no thread is left of the process that was here. False: the end has come before."""
     pause, waited = 0.0005, 0.0
-    while len(_core.current_frames()) > 1:
+    while _core.count_threads() > 1:
         if waited > 0.05 and _core.linger():
             return False
         _core.sleep(pause)
