@@ -157,7 +157,6 @@ static void *run_porter(void *arg)
             PyErr_Print();
         }
     } else {
-        set_state(place, MADE);
         PyObject *result = PyObject_CallNoArgs(attend);
         if (result == NULL) {
             PyErr_Print();
@@ -168,8 +167,7 @@ static void *run_porter(void *arg)
     if (place->porter != NULL) {
         end_interpreter(place);
     }
-    bool failed = attend == NULL;
-    if (failed) {
+    if (place->state == MAKING) { // which only this thread changes
         set_state(place, FAILED); // who has asked for it frees it
     } else {
         core_stream_release(place->door);
@@ -343,6 +341,16 @@ void core_errand_end(void)
 }
 
 // For the porter
+
+static PyObject *furnished(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (own_place != NULL) {
+        set_state(own_place, MADE);
+    }
+    Py_RETURN_NONE;
+}
 
 PyDoc_STRVAR(vacate_doc, "vacate(clean)\n--\n\n"
                          "The place is in order again, or will not be soon. Returns whether to go\n"
@@ -527,11 +535,26 @@ static PyObject *current_frames(PyObject *module, PyObject *unused)
     return frames;
 }
 
+static PyObject *count_threads(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    long count = 0;
+    PyThreadState *thread = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
+    for (; thread != NULL; thread = PyThreadState_Next(thread)) { // as in current_frames()
+        count++;
+    }
+    return PyLong_FromLong(count);
+}
+
 static PyMethodDef functions[] = {
+    {"count_threads", count_threads, METH_NOARGS,
+     "How many threads of this interpreter there are, or are about to be."},
     {"current_frames", current_frames, METH_NOARGS, frames_doc},
     {"processes", processes, METH_NOARGS,
      "The pid and the group of each process that several interpreters know of."},
 #if PY_VERSION_HEX >= 0x030D0000
+    {"furnished", furnished, METH_NOARGS, "Let the process in for which the place was made."},
     {"vacate", vacate, METH_O, vacate_doc},
     {"linger", linger, METH_NOARGS, linger_doc},
     {"open_places", open_places, METH_VARARGS,

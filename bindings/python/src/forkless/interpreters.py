@@ -12,7 +12,9 @@ interpreter; forkless.places is the side of the process.
 
 from __future__ import annotations
 
+import atexit
 import functools
+import importlib
 import os
 import signal
 import sys
@@ -23,7 +25,7 @@ from multiprocessing import context as mp_context
 from multiprocessing import util
 from typing import Any, NoReturn
 
-from forkless import _core, actors, stdlib
+from forkless import _core, actors, stdlib, stdlib_util
 from forkless.actors import MAIN, Actor, here
 from forkless.popen import Popen
 from forkless.process import ActorProcess
@@ -31,7 +33,7 @@ from forkless.process import ActorProcess
 __all__ = ["Distant", "InterpreterPopen", "InterpreterProcess", "check_available", "known"]
 
 _LEAST_KEPT = 4  # vacant interpreters
-_LAST = -(1 << 29)  # after the finalizers of other people
+_register_at_exit = atexit.register  # for the real process, whoever calls it
 
 
 def check_available() -> None:
@@ -163,6 +165,7 @@ def _orders(process_obj: Any, parent: Any, actor: Actor) -> dict[str, Any]:
         "pgid": actor.pgid,
         "sid": actor.sid,
         "ignored": [s for s, h in parent.handlers.items() if h == signal.SIG_IGN],
+        "tracker": stdlib_util.tracker_descriptor(),
         "environment": environment.of_process(parent),
         "installed": activation.is_installed(),
         "isolation": activation.isolation(),
@@ -176,22 +179,26 @@ def _open_places() -> None:
     global _opened
     if not _opened:
         sys._current_frames = _core.current_frames  # see there
+        # Its types are static: they belong to the first interpreter that imports it, which must be the one
+        # that lasts. Checked on CPython 3.13.0, where the real process dies at its end if it is not.
+        importlib.import_module("_datetime")
         processors = os.cpu_count() or 1
         code = f"import sys; sys.path[:] = {sys.path!r}"
         _core.open_places(code, max(_LEAST_KEPT, processors), processors)
         if _core.IS_MAIN:
-            util.Finalize(None, _close_places, exitpriority=_LAST)
+            _register_at_exit(_close_places)
             _note_exits()
             _guard_forks()
         _opened = True
 
 
 def _close_places() -> None:
-    """End all interpreters, at the end of the real process.
+    """End all interpreters, at the end of the real process, when multiprocessing has ended its processes.
 
     Where orphans are in one the real process ends here and now: Python would wait for them, or take the
     interpreter away from under them.
     """
+    util._exit_function()  # type: ignore[attr-defined]
     left, before = _core.close_places(1.0, True), 1 << 30
     while 0 < left < before:
         left, before = _core.close_places(1.0, True), left

@@ -20,7 +20,7 @@ from multiprocessing import process as mp
 from multiprocessing import spawn
 from typing import Any
 
-from forkless import _core, actors, slots
+from forkless import _core, actors, stdlib_util
 from forkless.actors import MAIN, Actor
 from forkless.personality import ids, signals
 from forkless.process import bootstrap
@@ -152,6 +152,8 @@ def _follow(orders: dict[str, Any]) -> None:
     elif activation.is_installed():
         activation.uninstall()
     activation.activate()
+    if orders["tracker"] is not None:
+        stdlib_util.use_tracker(orders["tracker"])
 
 
 # The porter
@@ -169,6 +171,7 @@ def attend() -> None:
     activation.activate()
     guard_frames()
     furniture = _Furniture()
+    _core.furnished()
     while True:
         try:
             number = int.from_bytes(door.get(), sys.byteorder)
@@ -213,7 +216,7 @@ def _attend_here() -> None:
 def _is_left() -> bool:
     """Wait until no thread is left of the process that was here. False: the end has come before."""
     pause, waited = 0.0005, 0.0
-    while len(_core.current_frames()) > 1:
+    while _core.count_threads() > 1:
         if waited > 0.05 and _core.linger():
             return False
         _core.sleep(pause)
