@@ -38,6 +38,7 @@ struct fkl_runtime {
     char apart_1[FKLI_CACHE_LINE];
     // Constant:
     fkl_runtime_config config; // with its defaults filled in
+    bool parallel;             // there is more than one processor
     fkli_log_sink log;
     fkli_timers *timers;
     fkli_dead_letters dead_letters;

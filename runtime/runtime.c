@@ -59,6 +59,7 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     _Static_assert(offsetof(fkl_runtime, allocator) == 0, "see fkli_allocator_of()");
     runtime->allocator = filled.allocator;
     runtime->config = filled;
+    runtime->parallel = fkli_cpu_count() > 1;
     runtime->log = (fkli_log_sink){filled.log, filled.log_ctx};
     fkl_err err = create_parts(runtime);
     if (err) {
