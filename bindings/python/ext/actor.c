@@ -22,6 +22,7 @@ typedef struct {
     actor_object *self; // strong
     PyObject *target;   // strong
     core_state *state;  // of the module that `self` keeps alive
+    unsigned releases;  // core_state.releases when it was started
 } boot_record;
 
 PyObject *core_current(core_state *state)
@@ -87,6 +88,24 @@ static void actor_dealloc(actor_object *self)
     Py_DECREF(type);
 }
 
+// A thread is started by one that holds the GIL, and most of those wait for something next. Who asks
+// for the GIL a moment too early sleeps, and to be woken takes longer than what it came for. So it
+// looks for a while whether any thread has begun to wait.
+static void await_gil(const boot_record *boot)
+{
+#ifndef Py_GIL_DISABLED
+    fkl_time until = boot->state->parallel ? fkl_now() + 20000 : 0;
+    do {
+        // Relaxed: a hint. Whoever misses it asks for the GIL all the same.
+        if (atomic_load_explicit(&boot->state->releases, memory_order_relaxed) != boot->releases) {
+            return;
+        }
+    } while (fkl_now() < until);
+#else
+    (void)boot;
+#endif
+}
+
 // The actor's thread.
 static void run_actor(fkl_actor *handle, void *arg)
 {
@@ -100,7 +119,9 @@ static void run_actor(fkl_actor *handle, void *arg)
         return;
     }
     note_handle(self, handle);
+    await_gil(boot);
     PyEval_AcquireThread(tstate);
+    core_frames_give(&boot->state->frames, tstate);
     atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
@@ -110,11 +131,13 @@ static void run_actor(fkl_actor *handle, void *arg)
         }
     }
     Py_XDECREF(result);
-    core_actor_gone(boot->state, self);
+    core_state *state = boot->state;
+    core_actor_gone(state, self);
     Py_DECREF(boot->target);
-    Py_DECREF(self);
     PyMem_RawFree(boot);
     PyThreadState_Clear(tstate);
+    core_frames_take(&state->frames, tstate);
+    Py_DECREF(self); // which keeps the state alive
     PyThreadState_DeleteCurrent();
 }
 
@@ -180,6 +203,7 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
     boot->state = state;
+    boot->releases = atomic_load_explicit(&state->releases, memory_order_relaxed);
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
     fkl_actor *handle;

@@ -16,6 +16,26 @@ static PyObject *module_current(PyObject *module, PyObject *unused)
     return Py_NewRef(actor == NULL ? Py_None : actor);
 }
 
+static PyObject *module_here(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_state *state = core_state_of(module);
+    PyObject *actor = core_current(state);
+    return Py_NewRef(actor == NULL ? state->real_process : actor);
+}
+
+// Once, during an import, so that here() needs no lock.
+static PyObject *module_set_real_process(PyObject *module, PyObject *process)
+{
+    core_state *state = core_state_of(module);
+    if (state->real_process != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "set_real_process() was called before");
+        return NULL;
+    }
+    Py_SETREF(state->real_process, Py_NewRef(process));
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_getpid(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -191,6 +211,10 @@ static PyObject *module_counters(PyObject *module, PyObject *unused)
 
 static PyMethodDef module_methods[] = {
     {"current", module_current, METH_NOARGS, "The actor of this thread, or None."},
+    {"here", module_here, METH_NOARGS,
+     "The actor of this thread, or what set_real_process() was given."},
+    {"set_real_process", module_set_real_process, METH_O,
+     "set_real_process(process): what here() returns outside of actors."},
     {"getpid", module_getpid, METH_NOARGS, "The pid of this actor, or of the real process."},
     {"after_fork", module_after_fork, METH_NOARGS,
      "Let this thread act for the real process; for the child of a real fork."},
@@ -284,6 +308,8 @@ static int module_exec(PyObject *module)
         core_raise(state, err, "cannot make a runtime");
         return -1;
     }
+    state->parallel = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    state->real_process = Py_NewRef(Py_None);
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
     state->dump_bytes = Py_NewRef(Py_None);
@@ -317,6 +343,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
     Py_VISIT(state->breath);
+    Py_VISIT(state->real_process);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
     Py_VISIT(state->dump_bytes);
@@ -337,6 +364,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
     Py_CLEAR(state->breath);
+    Py_CLEAR(state->real_process);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
     Py_CLEAR(state->dump_bytes);
@@ -354,6 +382,7 @@ static void module_free(void *module)
         (void)!fkl_runtime_destroy(state->runtime);
     }
     state->runtime = NULL;
+    core_frames_fini(&state->frames);
     if (state->returns != NULL) {
         core_returns_close(state->returns);
     }

@@ -12,6 +12,13 @@
 
 typedef struct core_returns core_returns;
 
+// Chunks of memory for frames that no thread state has; zeroed to begin with. See frames.c.
+typedef struct core_frames {
+    core_mutex lock; // guards the rest
+    struct _stack_chunk *kept;
+    int count;
+} core_frames;
+
 typedef struct core_state {
     PyInterpreterState *interp;
     fkl_runtime *runtime;
@@ -26,6 +33,7 @@ typedef struct core_state {
     PyObject *corrupt_message; // forkless.CorruptMessage
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
+    PyObject *real_process;    // what stands for the process that is none of ours
     PyObject *breath;          // a Python function that does nothing
     // Set from Python, once (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> something that loads() understands
@@ -33,7 +41,10 @@ typedef struct core_state {
     PyObject *dump_bytes;    // dump_bytes(obj) -> bytes, a pickle for whomever
     PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
+    core_frames frames;
     atomic_int next_pid;
+    bool parallel;        // there is more than one processor
+    atomic_uint releases; // how often a wait has given up the GIL; see await_gil() in actor.c
     atomic_int booting;  // threads of actors that are not yet attached to the interpreter
     atomic_bool closing; // the interpreter runs its exit functions
 } core_state;
@@ -63,6 +74,12 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 
+// To be called after the GIL was released for a wait. Relaxed: it is a hint, see await_gil().
+static inline void core_gil_released(core_state *state)
+{
+    atomic_fetch_add_explicit(&state->releases, 1, memory_order_relaxed);
+}
+
 // Raises an instance of the class `exception` at the next bytecode of a thread. Returns whether
 // there is such a thread.
 bool core_set_async(unsigned long ident, PyObject *exception);
@@ -90,6 +107,17 @@ void core_threads_remove(core_threads *threads, core_state *state);
 
 // Has the class `exception` raised in all but the calling thread. Returns in how many.
 size_t core_threads_throw(core_threads *threads, PyObject *exception);
+
+// frames.c
+
+// Gives a thread state that has run nothing yet a chunk that was kept, if there is one.
+void core_frames_give(core_frames *frames, PyThreadState *tstate);
+
+// Keeps the chunk of a thread state that will run nothing any more.
+void core_frames_take(core_frames *frames, PyThreadState *tstate);
+
+// Frees what is kept.
+void core_frames_fini(core_frames *frames);
 
 // actor.c
 

@@ -220,6 +220,12 @@ class Dispatch:
     ) -> Dispatch: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
+def here() -> Any:
+    """The actor of this thread, or what set_real_process() was given."""
+
+def set_real_process(process: Any, /) -> None:
+    """Set what here() returns outside of actors."""
+
 def current() -> Any:
     """The actor that the calling thread acts for, an instance of a subclass of Actor; or None."""
 

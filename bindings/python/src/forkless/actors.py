@@ -35,39 +35,58 @@ __all__ = [
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+_real_getpgrp = getattr(os, "getpgrp", None)
+_real_getsid = getattr(os, "getsid", None)
 
 # Numbers simulated processes and ends of pipes in the order in which they are made.
 serials = itertools.count(1)
 
 
-class _State:
-    """What every process has to itself, simulated or not."""
+# What every process has to itself, simulated or not, and what each begins with. Most actors touch little
+# of it, so theirs is made for those who ask.
+_BEGINNINGS: dict[str, Callable[[], Any]] = {
+    "children": set,  # process objects that were started and not yet joined
+    "process_counter": lambda: itertools.count(1),
+    "finalizers": dict,  # see multiprocessing.util.Finalize
+    "after_fork": list,  # calls that it makes first, see stdlib_util
+    # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
+    "handlers": dict,
+    "streams": dict,  # "stdin", "stdout", "stderr" -> object
+    "descriptors": dict,  # 0-2 -> the real one behind it; None: closed
+    "locals": dict,  # see forkless.isolation
+    "values": dict,  # see forkless.slots
+    "exit_functions": list,  # see forkless.at_actor_exit
+    "atexit_functions": list,  # each with its arguments
+    "helpers": set,  # idents of further threads that act for it
+    "last_calls": list,  # to be made by the last of them
+    # Called with a child that has ended or is about to, in any thread, perhaps twice.
+    "child_watchers": list,
+    "ends": dict,  # weak references to ends of pipes, by number: see forkless.connection
+    "forked": dict,  # its live children of 'fork', by number, oldest first
+    "replaced": set,  # ends of its parent for which it has got duplicates
+}
 
-    def _init_state(self) -> None:
-        self.process: Any = None  # the object that current_process() returns
-        self.children: set[Any] = set()  # process objects that were started and not yet joined
-        self.process_counter = itertools.count(1)
-        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
-        self.exiting = False  # whether it has run them, as a process does at its end
-        self.start_context: Any = None  # what set_start_method() set
-        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
-        # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
-        self.handlers: dict[int, Any] = {}
-        self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
-        self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
-        self.locals: dict[Any, Any] = {}  # see forkless.isolation
-        self.values: dict[Any, Any] = {}  # see forkless.slots
-        self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
-        self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        self.helpers: set[int] = set()  # idents of further threads that act for it
-        self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
-        self.main_thread: Any = None
-        self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
-        # Called with a child that has ended or is about to, in any thread, perhaps twice.
-        self.child_watchers: list[Callable[[Actor], object]] = []
-        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
-        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
-        self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
+
+class _State:
+    """What every process has to itself, simulated or not; with what _BEGINNINGS names."""
+
+    process: Any = None  # the object that current_process() returns
+    exiting = False  # whether it has run its finalizers, as a process does at its end
+    start_context: Any = None  # what set_start_method() set
+    main_thread: Any = None
+    timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+    opened: Any = None  # its sockets and connections, a WeakSet once there are some
+
+    def __getattr__(self, name: str) -> Any:
+        begin = _BEGINNINGS.get(name)
+        if begin is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Several threads of a process may ask at once: all get the same.
+        return vars(self).setdefault(name, begin())
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything in what _BEGINNINGS calls so. Makes nothing."""
+        return bool(vars(self).get(name))
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -79,9 +98,6 @@ class MainActor(_State):
 
     parent_process = None
 
-    def __init__(self) -> None:
-        self._init_state()
-
     @property
     def pid(self) -> int:
         return _real_getpid()
@@ -92,11 +108,11 @@ class MainActor(_State):
 
     @property
     def pgid(self) -> int:
-        return os.getpgrp() if hasattr(os, "getpgrp") else self.pid
+        return _real_getpgrp() if _real_getpgrp is not None else self.pid
 
     @property
     def sid(self) -> int:
-        return os.getsid(0) if hasattr(os, "getsid") else self.pid
+        return _real_getsid(0) if _real_getsid is not None else self.pid
 
 
 class Actor(_core.Actor, _State):
@@ -105,23 +121,23 @@ class Actor(_core.Actor, _State):
     pgid: int
     sid: int
     native_id = 0  # of its own thread, once that runs
+    ended: float | None = None  # time.time() of an end that its threads may survive
+    reaped = False  # its exit code was asked for, so that its pid is gone
+    _parent_process: Any = None
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
-        self._init_state()
         self.parent = parent
         self.ppid = parent.pid
         self.pgid = parent.pgid
         self.sid = parent.sid
         self.process = process
         self.handlers = parent.handlers
-        self.ended: float | None = None  # time.time() of an end that its threads may survive
         for inherit in inheritance:
             inherit(parent, self)
-        self.reaped = False  # its exit code was asked for, so that its pid is gone
         self.serial = next(serials)
-        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
-        self._parent_process: Any = None
-        _by_pid[self.pid] = self
+        ref = _Ref(self, _forget)
+        ref.pid = pid = self.pid
+        _by_pid[pid] = ref
 
     def kill(self, code: int, /) -> bool:
         published = super().kill(code)
@@ -139,13 +155,15 @@ class Actor(_core.Actor, _State):
 
     def tell_parent(self) -> None:
         """What SIGCHLD is to processes."""
-        for watcher in list(self.parent.child_watchers):
-            watcher(self)
+        if self.parent.has("child_watchers"):
+            for watcher in list(self.parent.child_watchers):
+                watcher(self)
 
     def close_ends(self) -> None:
         """Let go of the pipes: it has ended, or is about to. Idempotent."""
-        self.parent.forked.pop(self.serial, None)
-        while self.ends:
+        if self.parent.has("forked"):
+            self.parent.forked.pop(self.serial, None)
+        while self.has("ends"):
             try:
                 _, ref = self.ends.popitem()
             except KeyError:  # another thread was faster
@@ -165,26 +183,42 @@ class Actor(_core.Actor, _State):
         return self._parent_process
 
 
+class _Ref(weakref.ref["Actor"]):
+    """A weak reference to an actor that knows its pid."""
+
+    __slots__ = ("pid",)
+    pid: int
+
+
+def _forget(ref: _Ref) -> None:
+    _by_pid.pop(ref.pid, None)
+
+
 MAIN = MainActor()
-_by_pid: weakref.WeakValueDictionary[int, Actor] = weakref.WeakValueDictionary()
+_by_pid: dict[int, _Ref] = {}
 
 
-def here() -> Actor | MainActor:
-    """The simulated process that runs this thread, or MAIN."""
-    return _core.current() or MAIN
+# The simulated process that runs this thread, or MAIN.
+here: Callable[[], Actor | MainActor] = _core.here
+_core.set_real_process(MAIN)
 
 
 def find(pid: int) -> Actor | None:
     """The actor with this pid, as long as somebody holds it and has not asked for its exit code."""
-    actor = _by_pid.get(pid)
+    ref = _by_pid.get(pid)
+    actor = None if ref is None else ref()
     return None if actor is None or actor.reaped else actor
 
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
-    # valuerefs(), because values() iterates over what other threads change.
-    actors = [ref() for ref in _by_pid.valuerefs()]
-    return [actor for actor in actors if actor is not None and actor.poll() is None]
+    return [actor for actor in _all() if actor.poll() is None]
+
+
+def _all() -> list[Actor]:
+    """The actors that somebody holds."""
+    refs = _by_pid.copy().values()  # a copy, because other threads change it
+    return [actor for ref in refs if (actor := ref()) is not None]
 
 
 def group_members(pgid: int) -> list[Actor]:
@@ -220,7 +254,7 @@ def orphans() -> list[Orphan]:
 
     found = []
     frames = sys._current_frames()
-    for actor in list(_by_pid.values()):
+    for actor in _all():
         code = actor.poll()
         idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
         if code is not None and idents and actor.ended is not None:

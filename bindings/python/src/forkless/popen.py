@@ -9,9 +9,10 @@ from multiprocessing import context as mp_context
 from typing import Any
 
 from forkless import stdlib, stdlib_util
+from forkless.activation import activate
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
-from forkless.process import bootstrap, copy_process
+from forkless.process import ActorProcess, bootstrap, copy_process
 
 __all__ = ["Popen", "launch_like_fork"]
 
@@ -33,8 +34,6 @@ class Popen:
     DupFd = _DuplicatedDescriptor
 
     def __init__(self, process_obj: Any, like_fork: bool = False) -> None:
-        from forkless.activation import activate
-
         activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
@@ -108,6 +107,9 @@ class Popen:
     def exit_error(self) -> Any:
         """What the exit record says about the exception that ended the process, or None."""
         return self._actor.exit_error()
+
+
+ActorProcess._Popen = staticmethod(Popen)  # type: ignore[method-assign]
 
 
 def launch_like_fork(process_obj: Any) -> Popen:
