@@ -241,6 +241,7 @@ static void look_while_young(const fkl_actor *actor, fkl_time deadline)
                 return;
             fkli_spin_hint();
         }
+        fkli_thread_yield(); // to the actor, perhaps
     }
 }
 

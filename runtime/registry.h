@@ -67,6 +67,7 @@ struct fkl_runtime {
     uint32_t slots; // in the chunks so far
     uint32_t first_free;
     fkl_actor *actors;    // the latest first
+    fkl_ahead *spares;    // see ahead.c
     fkli_waitlist idle;   // who waits for `threads` to fall to 0
     fkl_counters retired; // of actors that are gone
 };

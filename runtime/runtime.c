@@ -4,6 +4,7 @@
 // user's threads; shutdown must not run in an actor of the same runtime.
 
 #include "actor.h"
+#include "ahead.h"
 #include "delayed.h"
 #include "pooled.h"
 #include "registry.h"
@@ -83,6 +84,7 @@ static void stop_all(fkl_runtime *runtime)
 {
     fkli_lock_take(&runtime->lock);
     runtime->stopping = true;
+    fkli_ahead_dismiss_locked(runtime);
     for (fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
         if (!fkli_ward_is_minded(actor))
             fkli_actor_request_stop(actor);

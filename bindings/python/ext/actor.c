@@ -170,20 +170,21 @@ void core_wait_for_boots(core_state *state)
 }
 
 PyDoc_STRVAR(start_doc,
-             "start(target, name=None, stack_size=0)\n--\n\n"
-             "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
+             "start(target, name=None, stack_size=0, thread=None)\n--\n\n"
+             "Run target(actor) in a new thread, or in one of start_thread(). Raises OSError (EAGAIN) when the system\n"
              "cannot start one, MemoryError, and RuntimeError at the second call and in an\n"
              "actor while the interpreter exits.");
 
 static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"target", "name", "stack_size", NULL};
+    static char *names[] = {"target", "name", "stack_size", "thread", NULL};
     core_state *state = core_state_of_type(Py_TYPE(self));
     PyObject *target;
     const char *name = NULL;
     Py_ssize_t stack_size = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|zn:start", names, &target, &name,
-                                     &stack_size)) {
+    PyObject *thread = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|znO:start", names, &target, &name,
+                                     &stack_size, &thread)) {
         return NULL;
     }
     if (atomic_exchange_explicit(&self->starting, true, memory_order_relaxed)) {
@@ -205,9 +206,14 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     boot->state = state;
     boot->releases = atomic_load_explicit(&state->releases, memory_order_relaxed);
     fkl_spawn_options options = {
-        .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = self};
+        .name = name,
+        .stack_size = stack_size > 0 ? (size_t)stack_size : 0,
+        .data = self,
+    };
+    fkl_ahead *ahead = core_ahead_of(thread);
     fkl_actor *handle;
-    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
+    fkl_err err = ahead ? fkl_ahead_spawn(ahead, &options, run_actor, boot, &handle)
+                        : fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
     if (err != FKL_OK) {
         atomic_fetch_sub(&state->booting, 1);
         atomic_store_explicit(&self->starting, false, memory_order_relaxed);
@@ -216,6 +222,7 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
         PyMem_RawFree(boot);
         return core_raise(state, err, "cannot start a simulated process");
     }
+    core_ahead_given(thread);
     note_handle(self, handle); // whose reference is the object's from now on
     if (atomic_load_explicit(&state->closing, memory_order_relaxed)) {
         core_wait_for_boots(state);

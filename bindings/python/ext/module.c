@@ -60,6 +60,11 @@ static PyObject *module_before_exit(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *module_start_thread(PyObject *module, PyObject *stack_size)
+{
+    return core_ahead_start(core_state_of(module), stack_size);
+}
+
 static fkl_err do_sleep(void *ctx)
 {
     return fkl_sleep_until(*(fkl_time *)ctx);
@@ -220,6 +225,8 @@ static PyMethodDef module_methods[] = {
      "Let this thread act for the real process; for the child of a real fork."},
     {"_before_exit", module_before_exit, METH_NOARGS,
      "Wait for threads that are about to start; registered with atexit."},
+    {"start_thread", module_start_thread, METH_O,
+     "start_thread(stack_size): a thread that waits for its actor, for Actor.start(); or None."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,

@@ -119,6 +119,18 @@ void core_frames_take(core_frames *frames, PyThreadState *tstate);
 // Frees what is kept.
 void core_frames_fini(core_frames *frames);
 
+// ahead.c
+
+// A capsule of a thread that waits for its actor, which is cancelled with the capsule; None where
+// there is none to be had. NULL with an exception set.
+PyObject *core_ahead_start(core_state *state, PyObject *stack_size);
+
+// The thread in a capsule, and NULL for anything else.
+fkl_ahead *core_ahead_of(PyObject *capsule);
+
+// The thread in it, if any, is an actor's now.
+void core_ahead_given(PyObject *capsule);
+
 // actor.c
 
 int core_actor_init(PyObject *module, core_state *state);

@@ -8,7 +8,7 @@ import signal
 from multiprocessing import context as mp_context
 from typing import Any
 
-from forkless import stdlib, stdlib_util
+from forkless import _core, stdlib, stdlib_util
 from forkless.activation import activate
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
@@ -38,26 +38,35 @@ class Popen:
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
         self.inherited: list[Any] = []  # ends of pipes in the child's copies
+        # The system makes it ready meanwhile.
+        thread = _core.start_thread(threads.stack_size())
+        try:
+            self._actor = actor = self._prepare(process_obj, like_fork)
+            self.pid = actor.pid
+            self._hand_over(like_fork)
+            folders.begin(actor)
+            try:
+                actor.start(bootstrap, process_obj._name[:31], threads.stack_size(), thread)
+            except BaseException:
+                if not _was_started(actor):  # what was thrown at this process may come after it was
+                    folders.begun(actor)
+                    actor.close_ends()
+                raise
+        finally:
+            thread = None  # ends, if it is nobody's, also where a traceback keeps this frame
+
+    def _prepare(self, process_obj: Any, like_fork: bool) -> Actor:
+        """The child, which is not started yet."""
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
         finally:
             mp_context.set_spawning_popen(None)
-        parent = here()
-        self._actor = actor = Actor(parent, child)
+        actor = Actor(here(), child)
         actor.start_context = stdlib.start_context(process_obj)
         if like_fork:
             actor.after_fork = stdlib_util.after_fork_calls()
-        self.pid = actor.pid
-        self._hand_over(like_fork)
-        folders.begin(actor)
-        try:
-            actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
-        except BaseException:
-            if not _was_started(actor):  # what was thrown at this process may come after it was
-                folders.begun(actor)
-                actor.close_ends()
-            raise
+        return actor
 
     def _hand_over(self, like_fork: bool) -> None:
         """Give the child what belongs to processes."""
