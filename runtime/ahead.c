@@ -48,9 +48,10 @@ static const fkli_start cancelled;
 
 static void tell(fkl_ahead *ahead, const fkli_start *start)
 {
-    // Both releases pair with acquires of the thread: the first in is_told(), so that it finds what
-    // `start` refers to; the second before it frees the record, which fkli_unpark() still uses.
-    fkli_store_release_ptr(&ahead->start, (void *)(uintptr_t)start);
+    // The release pairs with the acquire in await_start(): after that the thread uses what `start`
+    // refers to, and frees the record, which fkli_unpark() still needs. `start` itself only says that
+    // the thread need not sleep, so it is relaxed; the token that follows orders it before a sleep.
+    fkli_store_relaxed_ptr(&ahead->start, (void *)(uintptr_t)start);
     fkli_unpark(&ahead->parker);
     fkli_store_release_u32(&ahead->told, 1);
 }
@@ -115,16 +116,11 @@ static void list(fkl_ahead *spare)
 {
     fkl_runtime *runtime = spare->runtime;
     fkli_lock_take(&runtime->lock);
-    bool stopping = runtime->stopping;
-    if (!stopping) {
-        spare->next = runtime->spares;
-        runtime->spares = spare;
-    }
-    // The release pairs with the acquire in await_start().
-    fkli_store_release_u32(&spare->state, stopping ? TAKEN : LISTED);
+    spare->next = runtime->spares;
+    runtime->spares = spare;
+    // The release pairs with the acquire in await_start(). From here on it may leave.
+    fkli_store_release_u32(&spare->state, LISTED);
     fkli_lock_give(&runtime->lock);
-    if (stopping)
-        fkl_ahead_cancel(spare);
 }
 
 static void start_spare(const fkl_ahead *before)
@@ -188,12 +184,12 @@ static bool leave(fkl_ahead *spare)
 
 static bool is_told(const fkl_ahead *ahead)
 {
-    return fkli_load_acquire_ptr(&ahead->start) != NULL; // pairs with the release in tell()
+    return fkli_load_relaxed_ptr(&ahead->start) != NULL; // relaxed: see tell()
 }
 
 static bool is_wanted(const fkl_ahead *ahead)
 {
-    // Relaxed: it says no more than that.
+    // Relaxed, for the same reason.
     return fkli_load_relaxed_u32(&ahead->precedes) || is_told(ahead);
 }
 
@@ -233,7 +229,7 @@ static const fkli_start *await_start(fkl_ahead *ahead)
     if (!is_told(ahead))
         start_spare(ahead);
     await(ahead, is_told, FKL_FOREVER);
-    while (!fkli_load_acquire_u32(&ahead->told)) // pairs with the last release in tell()
+    while (!fkli_load_acquire_u32(&ahead->told)) // pairs with the release in tell()
         fkli_thread_yield();
     return fkli_load_relaxed_ptr(&ahead->start);
 }
@@ -263,7 +259,7 @@ static fkl_ahead *take_fitting(fkl_runtime *runtime, uint64_t parent, size_t sta
         fkl_ahead_cancel(spare);
         return NULL;
     }
-    // Relaxed: see is_wanted(). The wake-up orders it before the sleep that it ends.
+    // Relaxed: see tell().
     fkli_store_relaxed_u32(&spare->precedes, 1);
     fkli_unpark(&spare->parker);
     return spare;

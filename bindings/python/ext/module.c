@@ -65,6 +65,13 @@ static PyObject *module_start_thread(PyObject *module, PyObject *stack_size)
     return core_ahead_start(core_state_of(module), stack_size);
 }
 
+static PyObject *module_forget_threads(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    fkl_ahead_forget(core_state_of(module)->runtime);
+    Py_RETURN_NONE;
+}
+
 static fkl_err do_sleep(void *ctx)
 {
     return fkl_sleep_until(*(fkl_time *)ctx);
@@ -227,6 +234,8 @@ static PyMethodDef module_methods[] = {
      "Wait for threads that are about to start; registered with atexit."},
     {"start_thread", module_start_thread, METH_O,
      "start_thread(stack_size): a thread that waits for its actor, for Actor.start(); or None."},
+    {"forget_threads", module_forget_threads, METH_NOARGS,
+     "forget_threads(): use none for new actors that have been started by now."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,
@@ -380,13 +389,27 @@ static int module_clear(PyObject *module)
     return 0;
 }
 
+// Orphans may still run: then the runtime stays until the process ends. But threads that run no
+// actor any more, or not yet, are only about to leave.
+static void end_runtime(fkl_runtime *runtime)
+{
+    fkl_counters count;
+    fkl_err err = fkl_runtime_shutdown(runtime, FKL_NO_WAIT);
+    fkl_runtime_counters(runtime, &count);
+    if (err == FKL_ETIMEDOUT && count.live == 0 && count.orphans == 0) {
+        err = fkl_runtime_shutdown(runtime, fkl_after_ms(50));
+    }
+    if (err == FKL_OK) {
+        (void)!fkl_runtime_destroy(runtime);
+    }
+}
+
 static void module_free(void *module)
 {
     core_state *state = core_state_of((PyObject *)module);
     module_clear((PyObject *)module);
-    // Orphans may still run: then the runtime stays until the process ends.
-    if (state->runtime != NULL && fkl_runtime_shutdown(state->runtime, FKL_NO_WAIT) == FKL_OK) {
-        (void)!fkl_runtime_destroy(state->runtime);
+    if (state->runtime != NULL) {
+        end_runtime(state->runtime);
     }
     state->runtime = NULL;
     core_frames_fini(&state->frames);
