@@ -3,13 +3,14 @@
 // Threads that were started ahead of the actors that they are for. Who has one calls the functions
 // of the headers; run_ahead(), and what it calls, is the thread's.
 //
-// To start a thread, and to wake one, takes longer than all else at the start of an actor. Who starts
-// one actor after another gets threads that are there: each, while its parent prepares the actor,
-// starts a spare, which is ready when that has ended. Who starts a spare runs no actor yet, so the
-// spare has all that a thread of their common parent would have, as of that moment; and what threads
-// share it shares, such as the directory. It is for that parent only, which looks whether it has
-// changed meanwhile what threads inherit (fkli_traits). A thread runs one actor: what that leaves
-// behind, thread-local variables for one, meets no other. A spare that nobody wants leaves soon.
+// To start a thread, and to wake one, takes longer than all else at the start of an actor. Who
+// starts one actor after another gets threads that are there: each, while its parent prepares the
+// actor, starts a spare, which is ready when that has ended. Who starts a spare runs no actor yet,
+// so the spare has all that a thread of their common parent would have, as of that moment; and what
+// threads share it shares, such as the directory. It is for that parent only, which looks whether
+// it has changed meanwhile what threads inherit (fkli_traits); and as not all of that can be seen,
+// it starts a thread by itself now and then. A thread runs one actor: what that leaves behind,
+// thread-local variables for one, meets no other. A spare that nobody wants leaves soon.
 //
 // Each counts as a thread of the runtime until it is an actor's, which counts by then, or leaves.
 // The record is the thread's, which frees it; another uses it from begin() or take() to tell().
@@ -18,8 +19,9 @@
 
 #include "actor.h"
 
-static const fkl_time look_ns = 100000;   // how long a thread looks before it sleeps
-static const fkl_time keep_ns = 20000000; // how long a spare stays; what "one after another" is
+static const fkl_time look_ns = 100000;     // how long a thread looks before it sleeps
+static const fkl_time keep_ns = 20000000;   // how long a spare stays; what "one after another" is
+static const fkl_time renew_ns = 100000000; // how long spares may descend from one thread
 
 // A thread that was started for a caller is TAKEN from the first. A spare becomes LISTED when who
 // starts it is done with that.
@@ -29,6 +31,7 @@ struct fkl_ahead {
     // Constant:
     fkl_runtime *runtime;
     uint64_t parent;    // serial number of the thread that it is for
+    fkl_time since;     // when that has started it, or the one that it descends from
     size_t stack_size;  // as it was asked for
     fkli_traits traits; // of a spare, when it was started
     fkli_start own;     // how it began
@@ -49,8 +52,9 @@ static const fkli_start cancelled;
 static void tell(fkl_ahead *ahead, const fkli_start *start)
 {
     // The release pairs with the acquire in await_start(): after that the thread uses what `start`
-    // refers to, and frees the record, which fkli_unpark() still needs. `start` itself only says that
-    // the thread need not sleep, so it is relaxed; the token that follows orders it before a sleep.
+    // refers to, and frees the record, which fkli_unpark() still needs. `start` itself only says
+    // that the thread need not sleep, so it is relaxed; the token that follows orders it before a
+    // sleep.
     fkli_store_relaxed_ptr(&ahead->start, (void *)(uintptr_t)start);
     fkli_unpark(&ahead->parker);
     fkli_store_release_u32(&ahead->told, 1);
@@ -87,7 +91,8 @@ static void destroy(fkl_ahead *ahead)
     fkli_free(&ahead->runtime->allocator, ahead, sizeof *ahead);
 }
 
-// Starts a thread whose record begins like this one. Errors: FKL_ENOMEM, FKL_ESHUTDOWN, FKL_ETHREAD.
+// Starts a thread whose record begins like this one. Errors: FKL_ENOMEM, FKL_ESHUTDOWN,
+// FKL_ETHREAD.
 static fkl_err begin(const fkl_ahead *like, fkl_ahead **out)
 {
     fkl_runtime *runtime = like->runtime;
@@ -127,6 +132,7 @@ static void start_spare(const fkl_ahead *before)
 {
     fkl_ahead like = {.runtime = before->runtime,
                       .parent = before->parent,
+                      .since = before->since,
                       .stack_size = before->stack_size};
     fkl_ahead *spare;
     // If there is none to be had the next start does without.
@@ -250,12 +256,19 @@ static void run_ahead(void *arg)
 
 // For who wants one.
 
-static fkl_ahead *take_fitting(fkl_runtime *runtime, uint64_t parent, size_t stack_size)
+static bool fits(const fkl_ahead *spare, size_t stack_size, fkl_time now)
+{
+    return spare->stack_size == stack_size && now - spare->since < renew_ns &&
+           fkli_traits_are_mine(&spare->traits);
+}
+
+static fkl_ahead *take_fitting(fkl_runtime *runtime, uint64_t parent, size_t stack_size,
+                               fkl_time now)
 {
     fkl_ahead *spare = take(runtime, parent);
     if (!spare)
         return NULL;
-    if (spare->stack_size != stack_size || !fkli_traits_are_mine(&spare->traits)) {
+    if (!fits(spare, stack_size, now)) {
         fkl_ahead_cancel(spare);
         return NULL;
     }
@@ -274,10 +287,11 @@ fkl_err fkl_ahead_start(fkl_runtime *runtime, size_t stack_size, fkl_ahead **out
     bool again = thread->last_ahead && now - thread->last_ahead < keep_ns;
     thread->last_ahead = now;
     stack_size = stack_size ? stack_size : runtime->config.stack_size;
-    *out = again ? take_fitting(runtime, thread->serial, stack_size) : NULL;
+    *out = again ? take_fitting(runtime, thread->serial, stack_size, now) : NULL;
     if (*out)
         return FKL_OK;
-    fkl_ahead like = {.runtime = runtime, .parent = thread->serial, .stack_size = stack_size};
+    fkl_ahead like = {
+        .runtime = runtime, .parent = thread->serial, .since = now, .stack_size = stack_size};
     fkli_store_relaxed_u32(&like.state, TAKEN);
     fkli_store_relaxed_u32(&like.precedes, again); // both released by the start of the thread
     return begin(&like, out);

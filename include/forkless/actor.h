@@ -60,13 +60,12 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_o
 // A thread that was started ahead of the actor that it is for.
 typedef struct fkl_ahead fkl_ahead;
 
-// Starts a thread that waits for its actor: the system makes it ready while the caller prepares what
-// the actor needs. `stack_size` is as in the options of a spawn. A thread that does so again and
-// again gets threads that are ready; on Linux, where it can be seen whether they have what threads
-// inherit from the caller (signal mask, processors, priority, and the like). A shutdown waits for
-// the thread.
-// Ownership: `*out` is the caller's, to be given to an actor or cancelled. Threads: any. Blocks:
-// never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ESHUTDOWN, FKL_EINVAL.
+// Starts a thread that waits for its actor: the system makes it ready while the caller prepares
+// what the actor needs. `stack_size` is as in the options of a spawn. A thread that does so again
+// and again gets threads that are ready; on Linux, where it can be seen whether they have what
+// threads inherit from the caller (signal mask, processors, priority, and the like). A shutdown
+// waits for the thread. Ownership: `*out` is the caller's, to be given to an actor or cancelled.
+// Threads: any. Blocks: never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ESHUTDOWN, FKL_EINVAL.
 FKL_API FKL_MUST_CHECK fkl_err fkl_ahead_start(fkl_runtime *runtime, size_t stack_size,
                                                fkl_ahead **out);
 

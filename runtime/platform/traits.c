@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a thread has got from the one that started it, as far as that may change it and can be asked.
-// Any thread runs this. Where it is not known, nobody has traits.
+// What a thread has got from the one that started it, as far as that may change it and can be
+// asked. Any thread runs this. Where it is not known, nobody has traits.
 
 #include "platform/platform.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that were started ahead of their actors, and the spares of those who start one actor after
-// another: whose they are, what they have inherited, and that they leave.
+// Threads that were started ahead of their actors, and the spares of those who start one actor
+// after another: whose they are, what they have inherited, and that they leave.
 #include "support/rig.h"
 
 #include "platform/platform.h"

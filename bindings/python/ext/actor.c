@@ -88,9 +88,9 @@ static void actor_dealloc(actor_object *self)
     Py_DECREF(type);
 }
 
-// A thread is started by one that holds the GIL, and most of those wait for something next. Who asks
-// for the GIL a moment too early sleeps, and to be woken takes longer than what it came for. So it
-// looks for a while whether any thread has begun to wait.
+// A thread is started by one that holds the GIL, and most of those wait for something next. Who
+// asks for the GIL a moment too early sleeps, and to be woken takes longer than what it came for.
+// So it looks for a while whether any thread has begun to wait.
 static void await_gil(const boot_record *boot)
 {
 #ifndef Py_GIL_DISABLED
@@ -171,7 +171,8 @@ void core_wait_for_boots(core_state *state)
 
 PyDoc_STRVAR(start_doc,
              "start(target, name=None, stack_size=0, thread=None)\n--\n\n"
-             "Run target(actor) in a new thread, or in one of start_thread(). Raises OSError (EAGAIN) when the system\n"
+             "Run target(actor) in a new thread, or in one of start_thread(). Raises OSError "
+             "(EAGAIN) when the system\n"
              "cannot start one, MemoryError, and RuntimeError at the second call and in an\n"
              "actor while the interpreter exits.");
 

@@ -45,8 +45,8 @@ typedef struct core_state {
     atomic_int next_pid;
     bool parallel;        // there is more than one processor
     atomic_uint releases; // how often a wait has given up the GIL; see await_gil() in actor.c
-    atomic_int booting;  // threads of actors that are not yet attached to the interpreter
-    atomic_bool closing; // the interpreter runs its exit functions
+    atomic_int booting;   // threads of actors that are not yet attached to the interpreter
+    atomic_bool closing;  // the interpreter runs its exit functions
 } core_state;
 
 extern struct PyModuleDef core_module;

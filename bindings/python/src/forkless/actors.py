@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from forkless import _core
@@ -42,33 +42,31 @@ _real_getsid = getattr(os, "getsid", None)
 serials = itertools.count(1)
 
 
-# What every process has to itself, simulated or not, and what each begins with. Most actors touch little
-# of it, so theirs is made for those who ask.
-_BEGINNINGS: dict[str, Callable[[], Any]] = {
-    "children": set,  # process objects that were started and not yet joined
-    "process_counter": lambda: itertools.count(1),
-    "finalizers": dict,  # see multiprocessing.util.Finalize
-    "after_fork": list,  # calls that it makes first, see stdlib_util
-    # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
-    "handlers": dict,
-    "streams": dict,  # "stdin", "stdout", "stderr" -> object
-    "descriptors": dict,  # 0-2 -> the real one behind it; None: closed
-    "locals": dict,  # see forkless.isolation
-    "values": dict,  # see forkless.slots
-    "exit_functions": list,  # see forkless.at_actor_exit
-    "atexit_functions": list,  # each with its arguments
-    "helpers": set,  # idents of further threads that act for it
-    "last_calls": list,  # to be made by the last of them
-    # Called with a child that has ended or is about to, in any thread, perhaps twice.
-    "child_watchers": list,
-    "ends": dict,  # weak references to ends of pipes, by number: see forkless.connection
-    "forked": dict,  # its live children of 'fork', by number, oldest first
-    "replaced": set,  # ends of its parent for which it has got duplicates
-}
-
-
 class _State:
-    """What every process has to itself, simulated or not; with what _BEGINNINGS names."""
+    """What every process has to itself, simulated or not.
+
+    Most actors touch little of it. What is only annotated here is made for those who ask.
+    """
+
+    children: set[Any]  # process objects that were started and not yet joined
+    process_counter: Iterator[int]
+    finalizers: dict[Any, Any]  # see multiprocessing.util.Finalize
+    after_fork: list[Any]  # calls that it makes first, see stdlib_util
+    # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
+    handlers: dict[int, Any]
+    streams: dict[str, Any]  # "stdin", "stdout", "stderr" -> object
+    descriptors: dict[int, int | None]  # 0-2 -> the real one behind it; None: closed
+    locals: dict[Any, Any]  # see forkless.isolation
+    values: dict[Any, Any]  # see forkless.slots
+    exit_functions: list[Callable[[], object]]  # see forkless.at_actor_exit
+    atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
+    helpers: set[int]  # idents of further threads that act for it
+    last_calls: list[Callable[[], object]]  # to be made by the last of them
+    # Called with a child that has ended or is about to, in any thread, perhaps twice.
+    child_watchers: list[Callable[[Actor], object]]
+    ends: dict[int, weakref.ref[Any]]  # of pipes, by number: see forkless.connection
+    forked: dict[int, Actor]  # its live children of 'fork', by number, oldest first
+    replaced: set[int]  # ends of its parent for which it has got duplicates
 
     process: Any = None  # the object that current_process() returns
     exiting = False  # whether it has run its finalizers, as a process does at its end
@@ -85,8 +83,18 @@ class _State:
         return vars(self).setdefault(name, begin())
 
     def has(self, name: str) -> bool:
-        """Whether there is anything in what _BEGINNINGS calls so. Makes nothing."""
+        """Whether there is anything in one of the containers above. Makes none."""
         return bool(vars(self).get(name))
+
+
+_BEGINNINGS: dict[str, Callable[[], Any]] = {
+    "process_counter": lambda: itertools.count(1),
+    **dict.fromkeys(("children", "helpers", "replaced"), set),
+    **dict.fromkeys(("after_fork", "exit_functions", "atexit_functions"), list),
+    **dict.fromkeys(("last_calls", "child_watchers"), list),
+    **dict.fromkeys(("finalizers", "handlers", "streams", "descriptors"), dict),
+    **dict.fromkeys(("locals", "values", "ends", "forked"), dict),
+}
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.

@@ -118,7 +118,7 @@ class Popen:
         return self._actor.exit_error()
 
 
-ActorProcess._Popen = staticmethod(Popen)  # type: ignore[method-assign]
+ActorProcess._Popen = staticmethod(Popen)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:

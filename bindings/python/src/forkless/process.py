@@ -33,6 +33,7 @@ class ActorProcess(mp.BaseProcess):
     """Process of the start method 'actor'. forkless.popen adds how it is started."""
 
     _start_method = "actor"
+    _Popen: Any
 
 
 class ParentProcess(mp.BaseProcess):
@@ -235,7 +236,10 @@ def _report(process_obj: Any, failure: BaseException) -> dict[str, Any]:
 
 def _exit_functions(actor: Actor) -> None:
     """What multiprocessing and atexit do when a process ends by itself."""
-    while actor.has("atexit_functions") and sys.version_info >= (3, 13):  # before, children skipped them
+    while actor.has("atexit_functions") and sys.version_info >= (
+        3,
+        13,
+    ):  # before, children skipped them
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
     if actor.has("helpers"):
