@@ -232,7 +232,9 @@ static const fkli_start *await_start(fkl_ahead *ahead)
     if (!await(ahead, is_wanted, fkl_after_ns(keep_ns)) && leave(ahead))
         return &cancelled;
     await(ahead, is_wanted, FKL_FOREVER);
-    if (!is_told(ahead))
+    // Also if it has been told meanwhile: so that the next one is in time.
+    if (fkli_load_relaxed_u32(&ahead->precedes) &&
+        fkli_load_relaxed_ptr(&ahead->start) != &cancelled)
         start_spare(ahead);
     await(ahead, is_told, FKL_FOREVER);
     while (!fkli_load_acquire_u32(&ahead->told)) // pairs with the release in tell()
@@ -299,9 +301,9 @@ fkl_err fkl_ahead_start(fkl_runtime *runtime, size_t stack_size, fkl_ahead **out
 
 void fkl_ahead_forget(fkl_runtime *runtime)
 {
-    fkl_ahead *spare;
-    while ((spare = take(runtime, fkli_thread_current()->serial)))
-        fkl_ahead_cancel(spare);
+    fkli_lock_take(&runtime->lock);
+    fkli_ahead_dismiss_locked(runtime);
+    fkli_lock_give(&runtime->lock);
 }
 
 fkl_err fkl_ahead_spawn(fkl_ahead *ahead, const fkl_spawn_options *options, fkl_actor_fn fn,

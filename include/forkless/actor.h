@@ -77,8 +77,9 @@ FKL_API FKL_MUST_CHECK fkl_err fkl_ahead_spawn(fkl_ahead *ahead, const fkl_spawn
 // Lets a thread end that no actor has got. NULL is allowed.
 FKL_API void fkl_ahead_cancel(fkl_ahead *ahead);
 
-// Lets threads end that are ready for the next fkl_ahead_start() of the calling thread: it has
-// changed what threads inherit and fkl_ahead_start() does not look at, such as a namespace.
+// Lets the threads end that are ready for the next fkl_ahead_start(): before a fork, and after the
+// caller has changed what threads inherit and fkl_ahead_start() does not look at, such as a
+// namespace. Threads: any. Blocks: never.
 FKL_API void fkl_ahead_forget(fkl_runtime *runtime);
 
 FKL_API fkl_actor *fkl_actor_retain(fkl_actor *actor);

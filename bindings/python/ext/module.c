@@ -235,7 +235,7 @@ static PyMethodDef module_methods[] = {
     {"start_thread", module_start_thread, METH_O,
      "start_thread(stack_size): a thread that waits for its actor, for Actor.start(); or None."},
     {"forget_threads", module_forget_threads, METH_NOARGS,
-     "forget_threads(): use none for new actors that have been started by now."},
+     "Let threads end that are ready for new actors."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,

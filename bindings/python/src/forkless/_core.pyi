@@ -225,7 +225,8 @@ def start_thread(stack_size: int, /) -> Any:
     """A thread that waits for its actor, to be given to Actor.start(); or None. One that is dropped ends."""
 
 def forget_threads() -> None:
-    """Use no threads for new actors that are ready by now: the calling thread has changed what they inherit."""
+    """Let threads end that are ready for new actors: before a fork, and when the calling thread has
+    changed what threads inherit."""
 
 def here() -> Any:
     """The actor of this thread, or what set_real_process() was given."""

@@ -69,7 +69,8 @@ def _is_simulated(context: Any) -> bool:
 def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        # They cannot be taken back.
+        os.register_at_fork(before=_core.forget_threads, after_in_child=_core.after_fork)
         os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
