@@ -135,9 +135,11 @@ static void run_actor(fkl_actor *handle, void *arg)
     core_actor_gone(state, self);
     Py_DECREF(boot->target);
     PyMem_RawFree(boot);
-    PyThreadState_Clear(tstate);
+    // No Python code runs below this, as a rule; where some does it gets a chunk anew. Objects must
+    // be dropped before the thread state is cleared.
     core_frames_take(&state->frames, tstate);
-    Py_DECREF(self); // which keeps the state alive
+    Py_DECREF(self);
+    PyThreadState_Clear(tstate);
     PyThreadState_DeleteCurrent();
 }
 

@@ -113,7 +113,7 @@ size_t core_threads_throw(core_threads *threads, PyObject *exception);
 // Gives a thread state that has run nothing yet a chunk that was kept, if there is one.
 void core_frames_give(core_frames *frames, PyThreadState *tstate);
 
-// Keeps the chunk of a thread state that will run nothing any more.
+// Keeps the chunk of a thread state that runs nothing now, and will hardly do so.
 void core_frames_take(core_frames *frames, PyThreadState *tstate);
 
 // Frees what is kept.
