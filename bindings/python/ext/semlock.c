@@ -61,6 +61,7 @@ static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void semlock_dealloc(semlock_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    core_note_left((PyObject *)self);
     if (self->sem != NULL) {
         fkl_sem_release(self->sem);
     }
@@ -144,6 +145,7 @@ static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject 
 
 static int release(semlock_object *self)
 {
+    core_note_left((PyObject *)self);
     if (self->kind == RECURSIVE_MUTEX) {
         if (!is_mine(self)) {
             PyErr_SetString(PyExc_AssertionError,
@@ -326,18 +328,15 @@ static PyObject *lock_of(PyObject *object)
     return lock;
 }
 
-static PyObject *call_on_lock(PyObject *object, const char *method)
-{
-    PyObject *lock = lock_of(object);
-    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, method, NULL);
-    Py_XDECREF(lock);
-    return result;
-}
-
 static PyObject *with_enter(PyObject *module, PyObject *object)
 {
-    (void)module;
-    return call_on_lock(object, "acquire");
+    PyObject *lock = lock_of(object);
+    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, "acquire", NULL);
+    if (result != NULL && Py_TYPE(lock) == core_state_of(module)->semlock_type) {
+        core_note_entered(lock);
+    }
+    Py_XDECREF(lock);
+    return result;
 }
 
 static PyObject *with_exit(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
@@ -347,7 +346,10 @@ static PyObject *with_exit(PyObject *module, PyObject *const *args, Py_ssize_t n
         PyErr_SetString(PyExc_TypeError, "__exit__() needs an object");
         return NULL;
     }
-    return call_on_lock(args[0], "release");
+    PyObject *lock = lock_of(args[0]);
+    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, "release", NULL);
+    Py_XDECREF(lock);
+    return result;
 }
 
 static PyMethodDef with_methods[] = {
@@ -375,6 +377,9 @@ static PyObject *semlock_enter(semlock_object *self, PyObject *unused)
 {
     (void)unused;
     int acquired = acquire(self, true, Py_None);
+    if (acquired > 0) {
+        core_note_entered((PyObject *)self);
+    }
     return acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 

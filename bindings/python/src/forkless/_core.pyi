@@ -191,6 +191,16 @@ class SemLock:
     def _after_fork(self) -> None: ...
 
 @final
+class Guard:
+    """A lock of this package, for `with`, around what takes no time.
+
+    The wait for it is not ended by the end of the process, which gives the lock back.
+    """
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def release(self) -> None: ...
+
 class Lock:
     """What threading.Lock() returns in a simulated process: the same interface."""
 

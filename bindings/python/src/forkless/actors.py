@@ -60,20 +60,24 @@ class _State:
     values: dict[Any, Any]  # see forkless.slots
     exit_functions: list[Callable[[], object]]  # see forkless.at_actor_exit
     atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
-    helpers: set[int]  # idents of further threads that act for it
+    # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
+    helpers: dict[int, Any]
     last_calls: list[Callable[[], object]]  # to be made by the last of them
     # Called with a child that has ended or is about to, in any thread, perhaps twice.
     child_watchers: list[Callable[[Actor], object]]
     ends: dict[int, weakref.ref[Any]]  # of pipes, by number: see forkless.connection
     forked: dict[int, Actor]  # its live children of 'fork', by number, oldest first
     replaced: set[int]  # ends of its parent for which it has got duplicates
+    # Its sockets and connections. No callbacks: one that runs when such an object goes would be a
+    # place where an exception that is thrown at the process gets lost.
+    opened: dict[int, weakref.ref[Any]]
+    opened_most = 16  # when it has grown so far, those that are gone are taken out
 
     process: Any = None  # the object that current_process() returns
     exiting = False  # whether it has run its finalizers, as a process does at its end
     start_context: Any = None  # what set_start_method() set
     main_thread: Any = None
     timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
-    opened: Any = None  # its sockets and connections, a WeakSet once there are some
 
     def __getattr__(self, name: str) -> Any:
         begin = _BEGINNINGS.get(name)
@@ -89,11 +93,11 @@ class _State:
 
 _BEGINNINGS: dict[str, Callable[[], Any]] = {
     "process_counter": lambda: itertools.count(1),
-    **dict.fromkeys(("children", "helpers", "replaced"), set),
+    **dict.fromkeys(("children", "replaced"), set),
     **dict.fromkeys(("after_fork", "exit_functions", "atexit_functions"), list),
     **dict.fromkeys(("last_calls", "child_watchers"), list),
     **dict.fromkeys(("finalizers", "handlers", "streams", "descriptors"), dict),
-    **dict.fromkeys(("locals", "values", "ends", "forked"), dict),
+    **dict.fromkeys(("locals", "values", "ends", "forked", "helpers", "opened"), dict),
 }
 
 
@@ -168,17 +172,30 @@ class Actor(_core.Actor, _State):
                 watcher(self)
 
     def close_ends(self) -> None:
-        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        """Let go of the pipes: it has ended, or is about to. All are closed afterwards, also those that
+        another thread is about to close."""
         if self.parent.has("forked"):
             self.parent.forked.pop(self.serial, None)
         while self.has("ends"):
-            try:
-                _, ref = self.ends.popitem()
-            except KeyError:  # another thread was faster
-                return
-            end = ref()
-            if end is not None:
-                end._leave(self.pid)
+            for number, ref in self.ends.copy().items():
+                end = ref()
+                if end is not None:  # otherwise its destruction closes it
+                    end._leave(self.pid)
+                self.ends.pop(number, None)
+
+    def note_opened(self, opened: Any) -> None:
+        """Remember what it has to close when it ends. Any thread of it."""
+        if len(self.opened) >= self.opened_most:
+            for key, ref in self.opened.copy().items():
+                if ref() is None:
+                    self.opened.pop(key, None)
+            self.opened_most = 16 + 2 * len(self.opened)
+        ref = weakref.ref(opened)
+        self.opened[id(ref)] = ref  # nobody else has that number as long as it is in there
+
+    def still_opened(self) -> list[Any]:
+        """What of it has not gone."""
+        return [opened for ref in self.opened.copy().values() if (opened := ref()) is not None]
 
     @property
     def parent_process(self) -> Any:
@@ -264,7 +281,7 @@ def orphans() -> list[Orphan]:
     frames = sys._current_frames()
     for actor in _all():
         code = actor.poll()
-        idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
+        idents = [i for i in (actor.thread_ident, *actor.helpers.copy()) if i in frames]
         if code is not None and idents and actor.ended is not None:
             stacks = tuple("".join(traceback.format_stack(frames[i])).rstrip() for i in idents)
             found.append(Orphan(actor.process.name, actor.pid, code, actor.ended, stacks))

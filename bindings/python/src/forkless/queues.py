@@ -21,7 +21,7 @@ from multiprocessing import queues as mp
 from queue import Empty, Full
 from typing import Any
 
-from forkless import _core
+from forkless import _core, stdlib_futures
 from forkless.connection import Connection, Direction
 from forkless.patches import PatchSet
 from forkless.reduction import reference
@@ -233,15 +233,21 @@ def _become(queue: Any, ours: type) -> None:
     comes before the standard library's class, as it is a subclass of that, and after all others.
     """
     cls = type(queue)
-    if issubclass(cls, ours):
+    if cls is ours:
         return
     if issubclass(ours, cls):
         queue.__class__ = ours
         return
+    members = stdlib_futures.queue_members(cls, ours.put)
+    bases: tuple[type, ...] = (cls, ours)
+    if issubclass(cls, ours):
+        if not members:
+            return
+        bases = (cls,)
     derived = _derived.get((cls, ours))
     if derived is None:
-        members = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        derived = _derived.setdefault((cls, ours), type(cls.__name__, (cls, ours), members))
+        members |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        derived = _derived.setdefault((cls, ours), type(cls.__name__, bases, members))
     queue.__class__ = derived
 
 

@@ -329,7 +329,7 @@ def _timer_functions() -> list[Any]:
     import math
 
     real_alarm, real_setitimer, real_getitimer = signal.alarm, signal.setitimer, signal.getitimer
-    setting = threading.Lock()
+    setting = _core.Guard()
 
     def setitimer(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
         actor: Any = _core.current()
