@@ -5,7 +5,7 @@
 // interrupts all processors that run threads of this process, which takes longer than everything
 // else at the end of an actor. So a few chunks pass from one actor to another instead.
 //
-// For threads of actors, while they are attached to the interpreter.
+// For threads of actors, each with its own thread state.
 
 #include "state.h"
 
@@ -13,31 +13,27 @@
 // others nothing is kept.
 #if PY_VERSION_HEX < 0x030F0000
 
-enum { MOST_KEPT = 4 };
-
 static _PyStackChunk *take_kept(core_frames *frames)
 {
-    core_lock(&frames->lock);
-    _PyStackChunk *chunk = frames->kept;
-    if (chunk != NULL) {
-        frames->kept = chunk->previous;
-        frames->count--;
+    void *chunk = NULL;
+    for (int i = 0; i < CORE_FRAMES_KEPT && chunk == NULL; i++) {
+        // Acquire: pairs with the release in keep().
+        chunk = atomic_exchange_explicit(&frames->kept[i], NULL, memory_order_acquire);
     }
-    core_unlock(&frames->lock);
     return chunk;
 }
 
 static bool keep(core_frames *frames, _PyStackChunk *chunk)
 {
-    core_lock(&frames->lock);
-    bool has_room = frames->count < MOST_KEPT;
-    if (has_room) {
-        chunk->previous = frames->kept;
-        frames->kept = chunk;
-        frames->count++;
+    for (int i = 0; i < CORE_FRAMES_KEPT; i++) {
+        void *none = NULL;
+        // Release: whoever takes the chunk sees all that was done with it.
+        if (atomic_compare_exchange_strong_explicit(&frames->kept[i], &none, chunk,
+                                                    memory_order_release, memory_order_relaxed)) {
+            return true;
+        }
     }
-    core_unlock(&frames->lock);
-    return has_room;
+    return false;
 }
 
 void core_frames_give(core_frames *frames, PyThreadState *tstate)

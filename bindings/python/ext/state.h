@@ -13,10 +13,9 @@
 typedef struct core_returns core_returns;
 
 // Chunks of memory for frames that no thread state has; zeroed to begin with. See frames.c.
+enum { CORE_FRAMES_KEPT = 4 };
 typedef struct core_frames {
-    core_mutex lock; // guards the rest
-    struct _stack_chunk *kept;
-    int count;
+    _Atomic(void *) kept[CORE_FRAMES_KEPT];
 } core_frames;
 
 typedef struct core_state {
