@@ -17,7 +17,9 @@ import time
 
 import tools
 
-ALLOWANCE = 1024  # KiB
+# KiB. How many threads, of those that end and those that stand ready, are there at the same moment is for the
+# machine to say; for each the C library keeps an arena of 132 KiB, of 16 at most on two processors.
+ALLOWANCE = 3072
 
 
 def work(number, answers):
@@ -65,12 +67,14 @@ def main() -> int:
             early = tools.use()
     seconds = time.monotonic() - since
     del process
+    assert early is not None
+    threads = early.threads  # one that stands ready may be among them, but only for a moment
+    tools.eventually("threads leave", lambda: tools.use().threads <= threads)
     late = tools.use()
     print(f"{options.processes} processes, {seconds / options.processes * 1e6:.0f} µs each")
     print(f"after a tenth: {early}\nafter all:     {late}")
-    assert early is not None
-    if late.threads > early.threads or late.descriptors > early.descriptors:
-        tools.fail("threads or descriptors are left")
+    if late.descriptors > early.descriptors:
+        tools.fail("descriptors are left")
     if late.private > early.private + ALLOWANCE:
         tools.fail(f"the memory has grown by {late.private - early.private} KiB")
     return 0
