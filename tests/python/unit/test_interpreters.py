@@ -82,7 +82,8 @@ class TestProcesses:
         assert not work.marks and not hasattr(multiprocessing, "marked")
 
     @pytest.mark.parametrize(
-        ("how", "code", "expected"), [("exit", 3, 3), ("now", 4, 4), ("kill", 9, -9), ("exit", None, 0)]
+        ("how", "code", "expected"),
+        [("exit", 3, 3), ("now", 4, 4), ("kill", 9, -9), ("exit", None, 0)],
     )
     def test_exit_codes(self, context, how, code, expected):
         run(context, work.leave, how, code, code=expected)
@@ -322,9 +323,7 @@ class TestSharedObjects:
         event, condition, barrier = context.Event(), context.Condition(), context.Barrier(2)
         semaphore, done = context.BoundedSemaphore(1), context.Queue()
         semaphore.acquire()
-        process = start(
-            context, work.work_with_locks, event, condition, barrier, semaphore, done
-        )
+        process = start(context, work.work_with_locks, event, condition, barrier, semaphore, done)
         assert event.wait(TIME)
         with condition:
             condition.notify()
