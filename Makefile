@@ -27,7 +27,7 @@ SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 
 .PHONY: all programs simulations fuzzers man deps demo test test-runtime test-mutants test-python \
   test-ansible test-upstream test-scale compatibility models fuzz sim asan tsan tsan-python lint \
-  format bench bench-runtime bench-python install clean help
+  format bench bench-ansible bench-runtime bench-python install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: # keep the objects of programs
 
@@ -224,9 +224,11 @@ format: ## format the sources as lint wants them
 	@bash .ci/deps.sh lint
 	@bash .ci/lint.sh --fix
 
-bench: all ## run the benchmarks of the Python binding
+bench: bench-ansible bench-python ## the benchmarks of the Python binding
+
+bench-ansible: ## an Ansible run on simulated processes beside one on real ones
 	@bash .ci/deps.sh packages newest
-	@bash .ci/bench.sh
+	@.venv/newest/bin/python bench/ansible_set_fact.py $(ARGS)
 
 bench-runtime: ## C actors beside Erlang, CAF and Go (ARGS="--only counting --repeat 3")
 	@bash .ci/deps.sh packages bench

@@ -15,6 +15,8 @@
 #   peers          .venv/peers: the newest CPython with forkless and the libraries of make bench-python
 #   bench          Erlang, CAF and Go, and .venv/bench, for make bench-runtime
 #   lint           .venv/lint: formatters and checkers; groff and man
+#   fetched        CPython 3.14 where there is none and Debian has it (.ci/fetch-python.sh); it gets its
+#                  environment from `all`, as long as it is there
 #   all            newest, 2.14, and .venv/py3.X for every other CPython found, also .venv/py3.Xt
 # .ci/find-python.sh says where CPythons are looked for.
 set -euo pipefail
@@ -227,6 +229,14 @@ lint() {
     environment lint "$(python_of)" tests/python/requirements-lint.txt
 }
 
+readonly FETCHED=3.14
+
+fetched() {
+    [[ -z $(python_of "$FETCHED") ]] || return 0
+    if command -v apt-get >/dev/null; then debian_packages patchelf; fi
+    bash .ci/fetch-python.sh "$FETCHED" || say "tests go on without CPython $FETCHED"
+}
+
 all() {
     local version python others
     newest
@@ -236,6 +246,11 @@ all() {
         environment "py$version" "$python" tests/python/requirements.txt
         binding "py$version"
     done <<<"$others"
+    python=.venv/pythons.d/debian-$FETCHED/usr/bin/python$FETCHED
+    if [[ -x $python && -z $(python_of "$FETCHED") ]]; then
+        environment "py$FETCHED" "$PWD/$python" tests/python/requirements.txt
+        binding "py$FETCHED"
+    fi
     if [[ -n $(python_of 3.11) ]]; then
         ansible_2_14
     else
@@ -250,7 +265,7 @@ if command -v flock >/dev/null; then
 fi
 for what; do
     case $what in
-    packages | models | clang | newest | asan | tsan | peers | bench | lint | all) "$what" ;;
+    packages | models | clang | newest | asan | tsan | peers | bench | lint | fetched | all) "$what" ;;
     2.14) ansible_2_14 ;;
     *) die "what is '$what'?" ;;
     esac

@@ -9,9 +9,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/results.sh
 
-# attribute FILE NAME: a number from the first <testsuite> of a JUnit report.
-attribute() { grep -o '<testsuite [^>]*' "$1" | head -n 1 | sed "s/.* $2=\"\([0-9]*\)\".*/\1/"; }
-
 # run ENVIRONMENT TEST-FOLDER...
 # EMULATING=none: in the emulation of a platform without processes.
 run() {
@@ -25,7 +22,7 @@ run() {
     report="$PWD/build/results/pytest-$1${EMULATING:-}.xml"
     local verbosity=-q
     [[ ${CI:-} != true ]] || verbosity=-v # if the run dies, its log names the test
-    local status=0 failed skipped
+    local status=0
     shift
     rm -f "$report"
     echo "== $* ($label: $(".venv/$environment/bin/python" --version))"
@@ -37,28 +34,17 @@ run() {
         record "pytest $label: died with status $status" 0 1
         return
     fi
-    failed=$(($(attribute "$report" failures) + $(attribute "$report" errors)))
-    skipped=$(attribute "$report" skipped)
-    if [[ $status != 0 && $failed == 0 ]]; then failed=1; fi
-    record "pytest $label" $(($(attribute "$report" tests) - failed - skipped)) \
-        "$failed" "$skipped"
+    python3 .ci/junit_lines.py "pytest $label" "$status" "$report" >>"build/results/$suite.partial"
 }
 
 # One more than there are processors run side by side, for tests wait more than they compute. What
 # each prints comes in one piece.
 suite_python() {
     local environment others=()
-    # Without the GIL: the extension, and what is built on it directly. A few of the others fail there.
-    local free_threaded=(core_actor core_channel core_handover copy free_threading queues synchronize
-        payloads exceptions process)
-    free_threaded=("${free_threaded[@]/%/.py}")
     mapfile -t others < <(compgen -G '.venv/py3.*')
     for environment in newest 2.14 "${others[@]#.venv/}"; do
         [[ -d .venv/$environment ]] || continue
-        case $environment in
-        *t) beside run "$environment" "${free_threaded[@]/#/tests/python/unit/test_}" ;;
-        *) beside run "$environment" tests/python/{unit,compatibility,conformance} ;;
-        esac
+        beside run "$environment" tests/python/{unit,compatibility,conformance}
     done
     EMULATING=none beside run newest tests/python/unit
     wait

@@ -11,7 +11,8 @@
 typedef struct {
     PyObject_HEAD
     core_stream *stream;
-    bool weighs; // its bound is in bytes
+    bool weighs;        // its bound is in bytes
+    _Atomic(long) left; // the roles that leave() was called for
 } channel_object;
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -98,6 +99,7 @@ typedef struct {
     fkl_msg *msg;
     size_t weight;
     fkl_time deadline;
+    fkl_err err; // why it was not sent
 } transfer;
 
 typedef int (*encoder)(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
@@ -149,14 +151,20 @@ static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_
     return 0;
 }
 
-PyDoc_STRVAR(channel_put_doc,
-             "put(obj, block=True, timeout=None)\n--\n\n"
-             "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
-             "(seconds), ValueError when it is closed, and what pickling raises.");
+PyDoc_STRVAR(
+    channel_put_doc,
+    "put(obj, block=True, timeout=None, owner=None, counter=None)\n--\n\n"
+    "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
+    "(seconds), ValueError when it is closed, and what pickling raises. With an owner,\n"
+    "owner._not_sent(exception, obj) is called instead of raising, but for queue.Full and\n"
+    "for what handlers of signals raise (except where Python code helps to pickle). With a\n"
+    "counter too, a SemLock, it counts the object before a receiver can have it, and\n"
+    "owner._uncount() is called where queue.Full or what a handler raised is.");
 
 // Destroys t->msg, which was not sent, and raises.
 static PyObject *refuse(core_state *state, transfer *t, fkl_err err)
 {
+    t->err = err;
     fkl_msg_destroy(t->msg);
     if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
         PyErr_SetNone(state->queue_full);
@@ -186,16 +194,59 @@ static PyObject *send(core_state *state, transfer *t)
     Py_RETURN_NONE;
 }
 
+static PyObject *encode_and_send(core_state *state, channel_object *self, PyObject *obj,
+                                 transfer *t)
+{
+    return encode(state, self, core_encode, core_encode_abroad, obj, t) < 0 ? NULL : send(state, t);
+}
+
+// Whether the exception that is set says that the object cannot be sent, and not that there was no
+// room for it or that the wait for that was interrupted.
+static bool is_refusal(const transfer *t)
+{
+    return t->err != FKL_EFULL && t->err != FKL_ETIMEDOUT && t->err != FKL_EINTR &&
+           PyErr_ExceptionMatches(PyExc_Exception);
+}
+
+// Tells the owner of what the exception that is set stands for: returns NULL with that or another.
+static PyObject *tell_owner(const transfer *t, PyObject *owner, PyObject *obj, bool is_counted)
+{
+    bool reported = is_refusal(t);
+    if (!reported && !is_counted) {
+        return NULL;
+    }
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *result = reported ? PyObject_CallMethod(owner, "_not_sent", "OO", error, obj)
+                                : PyObject_CallMethod(owner, "_uncount", NULL);
+    if (reported || result == NULL) {
+        Py_DECREF(error);
+        return result;
+    }
+    Py_DECREF(result);
+    PyErr_SetRaisedException(error);
+    return NULL;
+}
+
+static int count(PyObject *counter)
+{
+    PyObject *result = PyObject_CallMethod(counter, "release", NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
 {
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.stream = self->stream};
-    if (check_arity("put", nargs, 1, 3) < 0 ||
+    bool is_counted = nargs > 4;
+    if (check_arity("put", nargs, 1, 5) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        encode(state, self, core_encode, core_encode_abroad, args[0], &t) < 0) {
+        (is_counted && count(args[4]) < 0)) {
         return NULL;
     }
-    return send(state, &t);
+    // Encoded and sent in one call: no handler of a signal runs between, or before the owner knows.
+    PyObject *result = encode_and_send(state, self, args[0], &t);
+    return result == NULL && nargs > 3 ? tell_owner(&t, args[3], args[0], is_counted) : result;
 }
 
 PyDoc_STRVAR(channel_put_ref_doc,
@@ -498,7 +549,8 @@ static PyObject *channel_share(channel_object *self, PyObject *unused)
 PyDoc_STRVAR(channel_leave_doc,
              "leave(role)\n--\n\n"
              "No more receives (1) or sends (2) by one of those who may, the first of whom is the\n"
-             "maker: as the last receiver it refuses, as the last sender it closes the channel.");
+             "maker: as the last receiver it refuses, as the last sender it closes the channel.\n"
+             "Counts once for each object.");
 
 static PyObject *channel_leave(channel_object *self, PyObject *arg)
 {
@@ -507,7 +559,10 @@ static PyObject *channel_leave(channel_object *self, PyObject *arg)
         return NULL;
     }
     if (role == CORE_READER || role == CORE_WRITER) {
-        core_stream_leave(self->stream, (core_role)role);
+        // Relaxed: it only keeps a second call from counting.
+        if (!(atomic_fetch_or_explicit(&self->left, role, memory_order_relaxed) & role)) {
+            core_stream_leave(self->stream, (core_role)role);
+        }
     }
     Py_RETURN_NONE;
 }

@@ -3,7 +3,7 @@
 // forkless._core.Lock and RLock: what threading.Lock() and threading.RLock() return in an actor,
 // with the same interface. A thread that waits for one of them is woken when something is thrown at
 // its actor. They exclude any threads, those of the real process too. Uncontended operations
-// neither enter the kernel nor release the GIL.
+// neither enter the kernel nor release the GIL. And Guard, for what this package does itself.
 
 #include "state.h"
 
@@ -69,6 +69,7 @@ static PyObject *rlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 static void lock_dealloc(lock_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    core_note_left((PyObject *)self);
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
@@ -176,6 +177,7 @@ static PyObject *lock_acquire(lock_object *self, PyObject *args, PyObject *kwarg
 
 static int release(lock_object *self)
 {
+    core_note_left((PyObject *)self);
     if (self->recursive) {
         if (!is_mine(self)) {
             PyErr_SetString(PyExc_RuntimeError, "cannot release un-acquired lock");
@@ -206,6 +208,9 @@ static PyObject *lock_enter(lock_object *self, PyObject *unused)
 {
     (void)unused;
     int acquired = acquire(self, FKL_FOREVER);
+    if (acquired > 0) {
+        core_note_entered((PyObject *)self);
+    }
     return acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 
@@ -292,6 +297,23 @@ static PyObject *lock_repr(lock_object *self)
         "_acquire_restore", (PyCFunction)lock_acquire_restore, METH_O, NULL                        \
     }
 
+static PyObject *guard_enter(lock_object *self, PyObject *unused)
+{
+    (void)unused;
+    if (core_wait_for_certain(self->sem) < 0) {
+        return NULL;
+    }
+    core_note_entered((PyObject *)self);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef guard_methods[] = {
+    {"__enter__", (PyCFunction)guard_enter, METH_NOARGS, NULL},
+    {"__exit__", (PyCFunction)(void (*)(void))lock_exit, METH_FASTCALL, NULL},
+    {"release", (PyCFunction)lock_release, METH_NOARGS, "release()\n--\n\nUnlock it."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMethodDef lock_methods[] = {
     LOCK_METHODS,
     {"acquire_lock", (PyCFunction)(void (*)(void))lock_acquire, METH_VARARGS | METH_KEYWORDS,
@@ -332,6 +354,19 @@ static PyType_Slot rlock_slots[] = {
     {0, NULL},
 };
 
+static PyType_Slot guard_slots[] = {
+    {Py_tp_doc,
+     "Guard()\n--\n\nA lock of this package, for `with`, around what takes no time. The end "
+     "of a process does not end the wait for it, and gives it back."},
+    {Py_tp_new, lock_new},
+    {Py_tp_dealloc, lock_dealloc},
+    {Py_tp_methods, guard_methods},
+    {0, NULL},
+};
+
+static PyType_Spec guard_spec = {"forkless._core.Guard", sizeof(lock_object), 0, Py_TPFLAGS_DEFAULT,
+                                 guard_slots};
+
 // Under the names of those that they stand for, which messages show.
 static PyType_Spec lock_spec = {"_thread.lock", sizeof(lock_object), 0, Py_TPFLAGS_DEFAULT,
                                 lock_slots};
@@ -348,7 +383,8 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec)
 
 int core_locks_init(PyObject *module)
 {
-    return add_type(module, "Lock", &lock_spec) < 0 || add_type(module, "RLock", &rlock_spec) < 0
+    return add_type(module, "Lock", &lock_spec) < 0 || add_type(module, "RLock", &rlock_spec) < 0 ||
+                   add_type(module, "Guard", &guard_spec) < 0
                ? -1
                : 0;
 }

@@ -3,6 +3,7 @@
 // Set-up of forkless._core: the module state, its runtime, and the functions that belong to no
 // type.
 
+#include "actor.h"
 #include "places.h"
 
 #include <unistd.h>
@@ -156,10 +157,41 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(unraisable_hook_doc,
-             "unraisable_hook(hooks, unraisable)\n--\n\n"
-             "For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran,\n"
-             "and was dropped there, is raised again; all else goes to hooks['hook'].");
+PyDoc_STRVAR(
+    unraisable_hook_doc,
+    "unraisable_hook(hooks, unraisable)\n--\n\n"
+    "For sys.unraisablehook: what others have thrown at an actor and came while a finalizer\n"
+    "ran, where it is dropped, is raised again; all else goes to hooks['hook'].\n"
+    "hooks['thrower'] is the code that calls signal handlers for others.");
+
+// Whether the exception has come through a call of `code`. False before 3.12, which forgets where
+// one came from when it is raised in another thread.
+static bool passed_through(PyObject *error, PyObject *code)
+{
+    PyTracebackObject *trace = (PyTracebackObject *)PyException_GetTraceback(error);
+    PyTracebackObject *all = trace;
+    bool passed = false;
+    for (; trace != NULL && !passed; trace = trace->tb_next) {
+        PyCodeObject *one = PyFrame_GetCode(trace->tb_frame);
+        passed = (PyObject *)one == code;
+        Py_DECREF(one);
+    }
+    Py_XDECREF(all);
+    return passed;
+}
+
+// Whether an exception that was dropped in this thread of the actor was thrown at it. What a signal
+// handler raises is meant for its own thread alone.
+static bool was_thrown(core_state *state, PyObject *actor, PyObject *hooks, PyObject *error)
+{
+    if (PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+        return true;
+    }
+    PyObject *code = PyDict_GetItemString(hooks, "thrower");
+    return is_own_thread((actor_object *)actor) && code != NULL &&
+           (PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt) ||
+            passed_through(error, code));
+}
 
 // In C, because what is to be raised again must not be raised in the hook.
 static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
@@ -172,8 +204,8 @@ static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
     PyObject *error = PyObject_GetAttrString(unraisable, "exc_value");
     PyObject *actor = core_current(state);
     PyObject *result = NULL;
-    if (error != NULL && actor != NULL &&
-        PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+    if (error != NULL && error != Py_None && actor != NULL &&
+        was_thrown(state, actor, hooks, error)) {
         result = PyObject_CallMethod(actor, "throw_again", "O", error);
     } else if (error != NULL) {
         PyObject *hook = PyMapping_GetItemString(hooks, "hook");

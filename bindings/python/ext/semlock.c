@@ -112,6 +112,7 @@ static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 static void semlock_dealloc(semlock_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
+    core_note_left((PyObject *)self);
     if (self->lock != NULL) {
         core_semaphore_release(self->lock);
     }
@@ -195,6 +196,7 @@ static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject 
 
 static int release(semlock_object *self)
 {
+    core_note_left((PyObject *)self);
     if (self->lock->kind == RECURSIVE_MUTEX) {
         if (!is_mine(self)) {
             PyErr_SetString(PyExc_AssertionError,
@@ -265,29 +267,6 @@ static int acquire_for_certain(semlock_object *self)
     return 0;
 }
 
-#if PY_VERSION_HEX >= 0x030C0000
-#define take_raised PyErr_GetRaisedException
-#define set_raised PyErr_SetRaisedException
-#else
-static PyObject *take_raised(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace != NULL) {
-        PyException_SetTraceback(value, trace);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
-static void set_raised(PyObject *raised)
-{
-    PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
-}
-#endif
-
 PyDoc_STRVAR(wait_in_condition_doc,
              "_wait_in_condition(sleeping, waiting, woken, timeout)\n--\n\n"
              "Condition.wait() on this lock, with the other semaphores of the condition.");
@@ -310,13 +289,13 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
         }
     }
     int acquired = acquire(waiting, true, timeout);
-    PyObject *raised = take_raised();
+    PyObject *raised = PyErr_GetRaisedException();
     int failed = release(woken) < 0 || (depth > 0 && acquire_for_certain(self) < 0);
     for (int i = 1; i < depth && !failed; i++) {
         failed = acquire(self, false, Py_None) < 0; // one more time by the owner: never waits
     }
     if (raised != NULL && !failed) {
-        set_raised(raised);
+        PyErr_SetRaisedException(raised);
     } else {
         Py_XDECREF(raised);
     }
@@ -377,18 +356,15 @@ static PyObject *lock_of(PyObject *object)
     return lock;
 }
 
-static PyObject *call_on_lock(PyObject *object, const char *method)
-{
-    PyObject *lock = lock_of(object);
-    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, method, NULL);
-    Py_XDECREF(lock);
-    return result;
-}
-
 static PyObject *with_enter(PyObject *module, PyObject *object)
 {
-    (void)module;
-    return call_on_lock(object, "acquire");
+    PyObject *lock = lock_of(object);
+    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, "acquire", NULL);
+    if (result != NULL && Py_TYPE(lock) == core_state_of(module)->semlock_type) {
+        core_note_entered(lock);
+    }
+    Py_XDECREF(lock);
+    return result;
 }
 
 static PyObject *with_exit(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
@@ -398,7 +374,10 @@ static PyObject *with_exit(PyObject *module, PyObject *const *args, Py_ssize_t n
         PyErr_SetString(PyExc_TypeError, "__exit__() needs an object");
         return NULL;
     }
-    return call_on_lock(args[0], "release");
+    PyObject *lock = lock_of(args[0]);
+    PyObject *result = lock == NULL ? NULL : PyObject_CallMethod(lock, "release", NULL);
+    Py_XDECREF(lock);
+    return result;
 }
 
 static PyMethodDef with_methods[] = {
@@ -426,6 +405,9 @@ static PyObject *semlock_enter(semlock_object *self, PyObject *unused)
 {
     (void)unused;
     int acquired = acquire(self, true, Py_None);
+    if (acquired > 0) {
+        core_note_entered((PyObject *)self);
+    }
     return acquired < 0 ? NULL : PyBool_FromLong(acquired);
 }
 

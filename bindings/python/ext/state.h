@@ -97,6 +97,31 @@ void core_threads_remove(core_threads *threads, core_state *state);
 // Has the class `exception` raised in all but the calling thread. Returns in how many.
 size_t core_threads_throw(core_threads *threads, PyObject *exception);
 
+// entered.c
+
+#if PY_VERSION_HEX >= 0x030E0000
+// The calling thread has taken a Lock, RLock or SemLock, in an __enter__() of C.
+void core_note_entered(PyObject *lock);
+// It has released it, or destroys it.
+void core_note_left(PyObject *lock);
+// Releases what the thread has taken for a `with` whose block it has not entered: to be called
+// where what was thrown at it is about to be raised. Returns -1 with an exception set.
+int core_leave_entered(void);
+#else
+static inline void core_note_entered(PyObject *lock)
+{
+    (void)lock;
+}
+static inline void core_note_left(PyObject *lock)
+{
+    (void)lock;
+}
+static inline int core_leave_entered(void)
+{
+    return 0;
+}
+#endif
+
 // actor.c
 
 int core_actor_init(PyObject *module, core_state *state);

@@ -34,6 +34,9 @@ static PyObject *delivery_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     (void)kwargs;
     core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)core_current(state);
+    if (core_leave_entered() < 0) {
+        PyErr_WriteUnraisable((PyObject *)type);
+    }
     PyObject *thrown = self == NULL || !is_own_thread(self) ? NULL : take_thrown(state, self);
     if (thrown != NULL) {
         return thrown;

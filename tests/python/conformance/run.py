@@ -332,6 +332,15 @@ def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Ve
     return verdict
 
 
+def write_results(path: str, mode: str, verdict: Verdict) -> None:
+    """Append lines of "label passed failed skipped": one for the mode and one for each test that is wrong."""
+    skipped = len(verdict.excepted + verdict.skipped)
+    lines = [(mode, len(verdict.passed), 0, skipped)]
+    lines += [(f"{mode}: {test}", 0, 1, 0) for test in verdict.wrong]
+    with open(path, "a", encoding="utf-8") as results:
+        results.writelines("\t".join(map(str, line)) + "\n" for line in lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modes", nargs="+", choices=_MODES, metavar="MODE", help=", ".join(_MODES))
@@ -339,7 +348,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds until a test has hung")
     parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="Class.test")
     parser.add_argument("--record", action="store_true", help="run real processes, write baselines")
-    parser.add_argument("--results", help="append lines of: mode, passed, failed, skipped")
+    parser.add_argument("--results", help="append lines for .ci/results.sh")
     parser.add_argument("--durations", action="store_true", help="name what took longest")
     options = parser.parse_args()
     wrong = 0
@@ -352,13 +361,7 @@ def main() -> int:
             continue
         wrong += len(verdict.wrong)
         if options.results:
-            counts = (
-                len(verdict.passed),
-                len(verdict.wrong),
-                len(verdict.excepted + verdict.skipped),
-            )
-            with open(options.results, "a", encoding="utf-8") as results:
-                results.write("\t".join(map(str, (mode, *counts))) + "\n")
+            write_results(options.results, mode, verdict)
     return min(wrong, 1)
 
 

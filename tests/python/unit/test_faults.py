@@ -141,7 +141,7 @@ def test_an_argument_that_cannot_be_copied_leaves_nothing_behind(installed, meth
     process = context.Process(target=print, args=(Refusing(),))
     with pytest.raises(MemoryError, match="no memory for a copy") as caught:
         process.start()
-    assert "must be picklable" in caught.value.__notes__[0]
+    assert "must be picklable" in caught.value.__notes__[-1]
     assert multiprocessing.active_children() == [] and process.pid is None
     assert _core.counters() == before
 

@@ -17,12 +17,14 @@ GATE = threading.Event()
 
 
 def swallow_everything(ready):
-    """Twice, because what is thrown may be raised between two waits as well."""
-    ready.release()
+    """Twice, because what is thrown may be raised between two waits as well. Ready inside of both."""
+    to_tell = [ready]
     while not GATE.is_set():
         try:
             while not GATE.is_set():
                 try:
+                    while to_tell:
+                        to_tell.pop().release()
                     time.sleep(60)
                 except BaseException:
                     pass

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """forkless.synchronize: locks, semaphores, conditions and events, under every start method."""
 
+import itertools
 import multiprocessing
 import os
 import pickle
 import threading
 import time
+import types
 
 import pytest
 
+from forkless import _core
 from support.scripts import eventually
 
 
@@ -340,3 +343,45 @@ def test_a_lock_names_its_owner_to_the_owner_only(context, kind):
     assert "SomeOtherThread" in repr(lock)
     go_on.release()
     thread.join(30)
+
+
+class Thrown(BaseException):
+    """May stand in the place of a lock."""
+
+
+class ThrowingLock:
+    """Has something thrown at its process in the very call that takes the lock by `with`.
+
+    All of that happens in C: asking for `_lock` throws, once, and returns what was thrown.
+    """
+
+    __enter__ = _core.with_enter
+    __exit__ = _core.with_exit
+
+    def __init__(self, lock, process):
+        self._semlock = lock
+        error = Thrown()
+        error._semlock = lock
+        type(self)._lock = property(
+            types.MethodType(next, itertools.filterfalse(process.throw, [error]))
+        )
+
+
+def enter_when_something_is_thrown(lock, reached):
+    try:
+        with ThrowingLock(lock._semlock, _core.current()):
+            while True:  # before 3.14 this is where it is raised first
+                pass
+    except Thrown:
+        reached.put("thrown")
+
+
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "BoundedSemaphore"])
+def test_what_is_thrown_between_the_lock_and_the_block_gives_the_lock_back(actors, kind):
+    lock, reached = getattr(actors, kind)(), actors.SimpleQueue()
+    process = actors.Process(target=enter_when_something_is_thrown, args=(lock, reached))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0 and reached.get() == "thrown" and reached.empty()
+    assert lock.acquire(timeout=0)
+    lock.release()

@@ -222,6 +222,77 @@ def test_sleep_checks_its_argument_as_ever(inside, seconds):
     assert inside(sleep_for, seconds).startswith(type(caught.value).__name__)
 
 
+def leave_at_once(how):
+    # Until it waits for something no other thread gets to run.
+    sys.setswitchinterval(60)
+    _thread.start_new_thread(ran.append, (how,))
+    if how == "_exit":
+        os._exit(0)
+
+
+ran: list[str] = []
+
+
+@pytest.mark.parametrize("how", ["return", "_exit"])
+def test_a_thread_that_has_not_begun_when_its_process_ends_never_runs(actors, how):
+    ran.clear()
+    interval, threads = sys.getswitchinterval(), _thread._count()
+    try:
+        process = actors.Process(target=leave_at_once, args=(how,))
+        process.start()
+        process.join(30)
+    finally:
+        sys.setswitchinterval(interval)
+    assert eventually(lambda: _thread._count() <= threads)
+    assert process.exitcode == 0
+    assert ran == []
+
+
+def test_exit_functions_may_wait_for_an_actor_that_starts_threads(scripts):
+    """CPython 3.12 refuses threads by then."""
+    assert scripts.check(
+        """
+        import atexit, _thread, multiprocessing, threading, forkless
+
+        def work(told, answers):
+            told.recv()
+            for start in (thread, low_level):
+                start(answers)
+            answers.send('last')
+
+        def thread(answers):
+            thread = threading.Thread(target=answers.send, args=('Thread',))
+            thread.start()
+            thread.join()
+
+        def low_level(answers):
+            ended = _thread.allocate_lock()
+            ended.acquire()
+            ident = _thread.start_new_thread(end, (answers, ended))
+            ended.acquire()
+            answers.send(ident > 0 and ident != threading.get_ident())
+
+        def end(answers, ended):
+            answers.send(multiprocessing.current_process().name)
+            ended.release()
+
+        def leave():
+            tell.send(None)
+            for _ in range(4):
+                print(answers.recv())
+            process.join()
+            print(process.exitcode)
+
+        forkless.install()
+        told, tell = multiprocessing.Pipe(duplex=False)
+        answers, to_here = multiprocessing.Pipe(duplex=False)
+        process = multiprocessing.Process(target=work, args=(told, to_here), name='worker')
+        process.start()
+        atexit.register(leave)
+        """
+    ) == ["Thread", "worker", "True", "last", "0"]
+
+
 def register(answers, how):
     atexit.register(answers.put, "first")
     atexit.register(answers.put, "last")

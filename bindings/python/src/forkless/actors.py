@@ -62,7 +62,8 @@ class _State:
         self.values: dict[Any, Any] = {}  # see forkless.slots
         self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
         self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        self.helpers: set[int] = set()  # idents of further threads that act for it
+        # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
+        self.helpers: dict[int, Any] = {}
         self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
         self.main_thread: Any = None
         self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
@@ -70,7 +71,10 @@ class _State:
         self.child_watchers: list[Callable[[Actor], object]] = []
         self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
         self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
-        self.opened: Any = None  # its sockets and connections, a WeakSet once there are some
+        # Its sockets and connections. No callbacks: one that runs when such an object goes would be a
+        # place where an exception that is thrown at the process gets lost.
+        self.opened: dict[int, weakref.ref[Any]] = {}
+        self.opened_most = 16  # when it has grown so far, those that are gone are taken out
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -147,16 +151,29 @@ class Actor(_core.Actor, _State):
             watcher(self)
 
     def close_ends(self) -> None:
-        """Let go of the pipes: it has ended, or is about to. Idempotent."""
+        """Let go of the pipes: it has ended, or is about to. All are closed afterwards, also those that
+        another thread is about to close."""
         self.parent.forked.pop(self.serial, None)
         while self.ends:
-            try:
-                _, ref = self.ends.popitem()
-            except KeyError:  # another thread was faster
-                return
-            end = ref()
-            if end is not None:
-                end._leave(self.pid)
+            for number, ref in self.ends.copy().items():
+                end = ref()
+                if end is not None:  # otherwise its destruction closes it
+                    end._leave(self.pid)
+                self.ends.pop(number, None)
+
+    def note_opened(self, opened: Any) -> None:
+        """Remember what it has to close when it ends. Any thread of it."""
+        if len(self.opened) >= self.opened_most:
+            for key, ref in self.opened.copy().items():
+                if ref() is None:
+                    self.opened.pop(key, None)
+            self.opened_most = 16 + 2 * len(self.opened)
+        ref = weakref.ref(opened)
+        self.opened[id(ref)] = ref  # nobody else has that number as long as it is in there
+
+    def still_opened(self) -> list[Any]:
+        """What of it has not gone."""
+        return [opened for ref in self.opened.copy().values() if (opened := ref()) is not None]
 
     @property
     def parent_process(self) -> Any:
@@ -251,7 +268,7 @@ def orphans() -> list[Orphan]:
     frames = sys._current_frames()
     for actor in list(_by_pid.values()):
         code = actor.poll()
-        idents = [i for i in (actor.thread_ident, *tuple(actor.helpers)) if i in frames]
+        idents = [i for i in (actor.thread_ident, *actor.helpers.copy()) if i in frames]
         if code is not None and idents and actor.ended is not None:
             stacks = tuple("".join(traceback.format_stack(frames[i])).rstrip() for i in idents)
             found.append(Orphan(actor.process.name, actor.pid, code, actor.ended, stacks))

@@ -47,14 +47,12 @@ class Direction:
 
     def leave(self, number: int) -> None:
         """An end is closed: without writers the channel has an end, without readers no purpose."""
-        if number in self.writers:
-            self.writers.discard(number)
-            if not self.writers:
-                self.channel.leave(WRITER)
-        if number in self.readers:
-            self.readers.discard(number)
-            if not self.readers:
-                self.channel.leave(READER)
+        self.writers.discard(number)
+        if not self.writers:
+            self.channel.leave(WRITER)
+        self.readers.discard(number)
+        if not self.readers:
+            self.channel.leave(READER)
 
 
 class Connection(mp.Connection):
@@ -81,21 +79,23 @@ class Connection(mp.Connection):
         """Let a process hold it."""
         self._holders[holder.pid] = holder
         holder.ends[self._number] = weakref.ref(self)
-        if isinstance(holder, Actor) and holder.poll() is not None:
-            self._leave(holder.pid)  # it was killed while we were at it
+        closed = holder.pid in self._closed_in
+        if closed or (isinstance(holder, Actor) and holder.poll() is not None):
+            self._leave(holder.pid)  # it has closed it or was killed while we were at it
 
     def _leave(self, pid: int) -> None:
-        """A process does not hold it any more."""
+        """A process does not hold it any more. Whoever finds it gone from `ends` finds it closed, too:
+        several threads may be at it, those of the process and one that kills it."""
         self._closed_in.add(pid)
         holder = self._holders.get(pid)
-        if holder is None:
-            return
-        for heir in _heirs(holder, self):
-            self._adopt(heir)
-        holder.ends.pop(self._number, None)
-        self._holders.pop(pid, None)
+        if holder is not None:
+            for heir in _heirs(holder, self):
+                self._adopt(heir)
+            self._holders.pop(pid, None)
         if not self._holders:
             self._close_for_good()
+        if holder is not None:
+            holder.ends.pop(self._number, None)
 
     def _close_for_good(self) -> None:
         if self._incoming is not None:
@@ -104,10 +104,9 @@ class Connection(mp.Connection):
             self._outgoing.leave(self._number)
 
     def __del__(self) -> None:
-        for holder in list(self._holders.values()):
-            holder.ends.pop(self._number, None)
-        self._holders.clear()
         self._close_for_good()
+        while self._holders:
+            self._holders.popitem()[1].ends.pop(self._number, None)
 
     def _duplicate(self) -> Connection:
         """Another open end of the same pipe, which nobody holds yet."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _thread
 import sys
-import threading
 import time
 import types
 from multiprocessing import process as mp
@@ -78,7 +77,7 @@ class ParentProcess(mp.BaseProcess):
 
 
 _never: tuple[int, int] | None = None
-_making_never = threading.Lock()
+_making_never = _core.Guard()
 
 
 def _never_readable() -> int:
@@ -260,10 +259,10 @@ def _release(actor: Actor) -> None:
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
+    actor.stop()  # a thread that begins only now ends at once
     if actor.helpers:  # daemon threads, which go with their process
         if actor.ended is None:
             actor.ended = time.time()
-        actor.stop()
         actor.throw_at_threads()
     actor.close_ends()
     if actor.opened:

@@ -18,10 +18,10 @@ import types
 import weakref
 from collections.abc import Callable
 from multiprocessing import queues as mp
-from queue import Empty, Full
+from queue import Empty
 from typing import Any
 
-from forkless import _core
+from forkless import _core, stdlib_futures
 from forkless.connection import Connection, Direction
 from forkless.parcels import is_packing
 from forkless.patches import PatchSet
@@ -144,11 +144,14 @@ class Queue(_Channelled, mp.Queue):
         multiprocessing, whose feeder thread finds out too late; SimpleQueue.put() raises."""
         if self._closed_in and self._closed:
             raise ValueError(f"Queue {self!r} is closed")
+        self._channel.put(obj, block, timeout, self)
+
+    # Called by the channel when put() fails.
+
+    def _not_sent(self, error: Exception, obj: Any) -> None:
         try:
-            self._channel.put(obj, block, timeout)
-        except Full:
-            raise
-        except Exception as error:
+            raise error  # for hooks that ask for the exception that is handled
+        except Exception:
             self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -200,15 +203,11 @@ class JoinableQueue(Queue, mp.JoinableQueue):
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if self._closed_in and self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        # Counted first: a consumer may be done with the item before put() returns.
-        self._unfinished_tasks.release()
-        try:
-            self._channel.put(obj, block, timeout)
-        except BaseException as error:
-            self._uncount()
-            if isinstance(error, Full) or not isinstance(error, Exception):
-                raise
-            self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
+        self._channel.put(obj, block, timeout, self, self._unfinished_tasks._semlock)
+
+    def _not_sent(self, error: Exception, obj: Any) -> None:
+        self._uncount()
+        super()._not_sent(error, obj)
 
     def _uncount(self) -> None:
         with self._cond:
@@ -260,15 +259,21 @@ def _become(queue: Any, ours: type) -> None:
     comes before the standard library's class, as it is a subclass of that, and after all others.
     """
     cls = type(queue)
-    if issubclass(cls, ours):
+    if cls is ours:
         return
     if issubclass(ours, cls):
         queue.__class__ = ours
         return
+    members = stdlib_futures.queue_members(cls, vars(ours)["put"])
+    bases: tuple[type, ...] = (cls, ours)
+    if issubclass(cls, ours):
+        if not members:
+            return
+        bases = (cls,)
     derived = _derived.get((cls, ours))
     if derived is None:
-        members = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-        derived = _derived.setdefault((cls, ours), type(cls.__name__, (cls, ours), members))
+        members |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
+        derived = _derived.setdefault((cls, ours), type(cls.__name__, bases, members))
         _origins[derived] = cls, ours
     queue.__class__ = derived
 

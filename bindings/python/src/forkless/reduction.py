@@ -288,7 +288,7 @@ def _withdraw(number: int) -> Any:
 # keep them alive; whoever sends one does until it has been received.
 _shared: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers = itertools.count(1)
-_numbering = threading.Lock()
+_numbering = _core.Guard()
 
 
 def reference(obj: Any) -> tuple[Any, ...]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import threading
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -27,7 +26,7 @@ MISSING = object()  # there is no such attribute
 _UNKNOWN = object()  # the process was started before there was a slot
 _LATER = object()  # made by a factory when it is first asked for
 
-_making = threading.Lock()
+_making = _core.Guard()
 
 
 def _deep_copy(value: Any) -> Any:

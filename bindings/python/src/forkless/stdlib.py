@@ -26,13 +26,12 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import types
 from collections.abc import Iterator
 from multiprocessing import connection, context, process, reduction, spawn
 from typing import Any
 
-from forkless import stdlib_util
+from forkless import _core, stdlib_util
 from forkless.actors import MAIN, here
 from forkless.patches import PatchSet
 
@@ -64,7 +63,7 @@ class _Children:
         return child in here().children
 
 
-_counting = threading.Lock()
+_counting = _core.Guard()
 
 
 class _Counter:

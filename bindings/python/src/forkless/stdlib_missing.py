@@ -7,7 +7,7 @@ Together with stdlib.py the only module that reaches into its private parts. Che
 - ``multiprocessing.context``: ``_default_context`` with its ``_default_context`` and ``_actual_context``, the ``_Popen`` of ``ForkProcess``,
   ``SpawnProcess`` and ``ForkServerProcess``, and what stdlib.register() has put there;
 - ``multiprocessing.resource_tracker``: ``_resource_tracker``, ``ResourceTracker.ensure_running``,
-  ``getfd``, ``_check_alive`` and ``_send``, ``_CLEANUP_FUNCS``;
+  ``getfd``, ``_check_alive``, ``_stop`` and ``_send``, ``_lock``, ``_pid`` and ``_exitcode``, ``_CLEANUP_FUNCS``;
 - ``multiprocessing.heap.Arena._dir_candidates``.
 
 None of it is taken back: without it these parts cannot work at all.
@@ -17,13 +17,15 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 from multiprocessing import context, resource_tracker, util
 from typing import Any, NoReturn
 
-from forkless import missing
+from forkless import _core, missing
+from forkless.actors import Actor, here
 from forkless.patches import PatchSet
 
 __all__ = ["adapt", "install_aliases"]
@@ -33,9 +35,47 @@ _LONGEST = 512  # of what is sent to a process that tracks resources: names have
 _LAST = -(1 << 30)  # after all finalizers of other people
 
 
+class _TrackerProcess(Actor):
+    """What stands for the process that tracks resources: it runs nothing, and signals reach it."""
+
+    def __init__(self) -> None:
+        super().__init__(here(), None)
+        self.handlers = {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_IGN}
+        self._code: int | None = None
+        self._has_ended = _core.SemLock(1, 0, 1)
+
+    def poll(self) -> int | None:
+        return self._code
+
+    def join(self, timeout: Any = None, thread: bool = False) -> int | None:
+        if self._has_ended.acquire(True, timeout):
+            self._has_ended.release()
+        return self._code
+
+    def kill(self, code: int, /) -> bool:
+        if self._code is None:
+            self._code = code
+            self._has_ended.release()
+            return True
+        return False
+
+
 class LocalTracker(resource_tracker.ResourceTracker):
     """The resource tracker where no process can be started for it, or where the resources are this
-    process's own: it keeps the names here, and cleans up when the process ends."""
+    process's own: it keeps the names here, and cleans up when the process ends.
+
+    With the process that stands for another one the names are not lost.
+    """
+
+    _process: _TrackerProcess | None = None  # once somebody has asked for one
+    _fd: int | None  # these three are known to its base
+    _pid: int | None
+    _exitcode: int | None
+
+    @property
+    def _resources(self) -> dict[str, set[str]]:
+        """Resource type -> names that were not unregistered."""
+        return vars(self).setdefault("_kept", {})
 
     def _keeps(self, rtype: str) -> bool:
         return not missing.has_processes() or rtype == "shared_memory"
@@ -43,6 +83,25 @@ class LocalTracker(resource_tracker.ResourceTracker):
     def ensure_running(self) -> None:
         if missing.has_processes():
             super().ensure_running()
+            return
+        with self._lock:  # type: ignore[attr-defined]
+            if self._process is not None and self._process.poll() is None:
+                return
+            died, self._process = self._process, _TrackerProcess()
+            self._pid, self._exitcode = self._process.pid, None
+        if died is not None:
+            warnings.warn(
+                "resource_tracker: process died unexpectedly, relaunching.  Some resources might leak.",
+                stacklevel=2,
+            )
+
+    def _stop(self, *args: Any, **kwargs: Any) -> None:
+        if self._fd is not None:
+            super()._stop(*args, **kwargs)  # type: ignore[misc]
+        elif self._process is not None:
+            self._process.kill(1 if any(self._resources.values()) else 0)
+            self._exitcode = self._process.poll()
+            self.clean()
 
     def getfd(self) -> int | None:
         if not missing.has_processes():
@@ -58,36 +117,32 @@ class LocalTracker(resource_tracker.ResourceTracker):
         elif len(f"{cmd}:{name}:{rtype}\n") > _LONGEST:
             raise ValueError("msg too long")
         elif cmd == "REGISTER":
-            _left(rtype).add(name)
+            self._left(rtype).add(name)
         elif cmd == "UNREGISTER":
-            _left(rtype).discard(name)
+            self._left(rtype).discard(name)
 
+    def _left(self, rtype: str) -> set[str]:
+        if rtype not in resource_tracker._CLEANUP_FUNCS:  # type: ignore[attr-defined]
+            raise ValueError(f"unknown resource type {rtype!r}")
+        return self._resources.setdefault(rtype, set())
 
-_resources: dict[str, set[str]] = {}  # resource type -> names that were not unregistered
-
-
-def _left(rtype: str) -> set[str]:
-    if rtype not in resource_tracker._CLEANUP_FUNCS:  # type: ignore[attr-defined]
-        raise ValueError(f"unknown resource type {rtype!r}")
-    return _resources.setdefault(rtype, set())
-
-
-def _clean() -> None:
-    """Warn of what was left and remove it, as the process that tracks resources does."""
-    for rtype, names in _resources.items():
-        if names and rtype != "dummy":
-            listed = f": {names}" if sys.version_info >= (3, 13) else ""
-            warnings.warn(
-                f"resource_tracker: There appear to be {len(names)} leaked {rtype} objects to "
-                f"clean up at shutdown{listed}",
-                stacklevel=1,
-            )
-        while names:
-            name = names.pop()
-            try:
-                resource_tracker._CLEANUP_FUNCS[rtype](name)  # type: ignore[attr-defined]
-            except Exception as error:
-                warnings.warn(f"resource_tracker: {name!r}: {error}", stacklevel=1)
+    def clean(self) -> None:
+        """Warn of what was left and remove it, as the process that tracks resources does at its end."""
+        self._pid = self._process = None
+        for rtype, names in self._resources.items():
+            if names and rtype != "dummy":
+                listed = f": {names}" if sys.version_info >= (3, 13) else ""
+                warnings.warn(
+                    f"resource_tracker: There appear to be {len(names)} leaked {rtype} objects to "
+                    f"clean up at shutdown{listed}",
+                    stacklevel=1,
+                )
+            while names:
+                name = names.pop()
+                try:
+                    resource_tracker._CLEANUP_FUNCS[rtype](name)  # type: ignore[attr-defined]
+                except Exception as error:
+                    warnings.warn(f"resource_tracker: {name!r}: {error}", stacklevel=1)
 
 
 def _unsupported(what: str) -> OSError:
@@ -158,4 +213,6 @@ def _track_here() -> None:
     # Bound to the class that it was when the module was imported.
     resource_tracker.ensure_running = tracker.ensure_running
     resource_tracker.getfd = tracker.getfd
-    util.Finalize(None, _clean, exitpriority=_LAST)
+    util.Finalize(None, tracker.clean, exitpriority=_LAST)
+    if not missing.has_processes():
+        resource_tracker.ResourceTracker = LocalTracker  # type: ignore[misc]

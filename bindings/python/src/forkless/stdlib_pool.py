@@ -3,7 +3,7 @@
 
 Checked on CPython 3.11 to 3.14. What is used of ``multiprocessing.pool``: the attributes and methods of
 ``Pool`` that ActorPool replaces, ``job_counter``, ``mapstar``, ``starmapstar``, ``MaybeEncodingError``, and
-that ThreadPool calls ``Pool.__init__``.
+that ThreadPool calls ``Pool.__init__``; for subclasses with machinery of their own, ``_help_stuff_finish``.
 
 The class is changed in place, because programs subclass it and import it before they ask for simulated
 processes.
@@ -18,6 +18,7 @@ from typing import Any
 
 from forkless.patches import PatchSet
 from forkless.pool import ActorPool
+from forkless.queues import SimpleQueue
 
 __all__ = ["install"]
 
@@ -39,6 +40,7 @@ def install(patches: PatchSet) -> None:
     for name in _METHODS:
         patches.attribute(mp.Pool, name, _either(vars(ActorPool)[name], _DEFAULTS[name]))
     patches.attribute(mp.Pool, "__init__", _init_function())
+    patches.attribute(mp.Pool, "_help_stuff_finish", staticmethod(_empty_function()))
 
 
 def _either(ours: Any, original: Any) -> Any:
@@ -47,6 +49,21 @@ def _either(ours: Any, original: Any) -> Any:
         return (ours if "_crew" in vars(self) else original)(self, *args, **kwds)
 
     return method
+
+
+def _empty_function() -> Any:
+    original = mp.Pool._help_stuff_finish  # type: ignore[attr-defined]
+
+    @functools.wraps(original)
+    def help_stuff_finish(inqueue: Any, task_handler: Any, size: int) -> None:
+        """Take the tasks that nobody has taken. A worker may be faster, since it needs no lock to read:
+        so there must be no wait for a task that was seen."""
+        if isinstance(inqueue, SimpleQueue):
+            inqueue._channel.drain([])
+        else:
+            original(inqueue, task_handler, size)
+
+    return help_stuff_finish
 
 
 def _init_function() -> Any:

@@ -5,7 +5,7 @@ Like stdlib, it reaches into private parts of the standard library. Checked on C
 used of ``multiprocessing.util``: ``_finalizer_registry`` with the attributes ``_pid``, ``_key`` and
 ``_callback`` of ``Finalize``, the defaults of ``Finalize.__call__``, ``_run_finalizers``,
 ``_exit_function``, ``register_after_fork`` and ``_afterfork_registry``; and of
-``multiprocessing.resource_tracker`` the ``_resource_tracker`` with its ``_fd``.
+``multiprocessing.resource_tracker`` the ``_resource_tracker`` with its ``_fd`` and ``_pid``.
 
 A finalizer belongs to the process that made it and runs on its behalf. The garbage collector runs in
 whatever thread allocates, and may so find that an object of another process is gone. That process's
@@ -115,6 +115,8 @@ def _patch_finalize(patches: PatchSet) -> None:
     original.__defaults__ = (wr, registry, sub_debug, _core.getpid)
 
     def finalize(finalizer: Any = None, wr: Any = None) -> Any:
+        if _core is None:  # the interpreter has ended, and taken this module down
+            return None
         if finalizer is None:  # the code that is about to be replaced wants the pid
             return _core.getpid()
         pid = finalizer._pid
@@ -314,6 +316,8 @@ def check_resource_tracker() -> None:
     With processes each new semaphore tells it its name. Ours have none, but a program that watches for
     this warning gets it at the same places.
     """
-    tracker = sys.modules.get("multiprocessing.resource_tracker")
-    if tracker is not None and tracker._resource_tracker._fd is not None:
-        tracker._resource_tracker.ensure_running()
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    tracker = None if module is None else module._resource_tracker
+    # A child of a fork has the one, and where there are no processes there is the other.
+    if tracker is not None and (tracker._fd is not None or tracker._pid is not None):
+        tracker.ensure_running()

@@ -131,6 +131,8 @@ def logging_():
     logger.handlers.clear()
     logger.setLevel(100)
     lines = [line.split("] ")[-1] for line in stream.getvalue().splitlines()]
+    # Garbage of earlier probes that is collected just now logs too.
+    lines = [line for line in lines if "__del__" not in line]
     return lines, util.SUBWARNING, logger is util.get_logger(), logger.name
 
 

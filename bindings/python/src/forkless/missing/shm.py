@@ -11,12 +11,13 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-import threading
 from typing import Any
+
+from forkless import _core
 
 __all__ = ["shm_open", "shm_unlink", "works"]
 
-_lock = threading.Lock()
+_lock = _core.Guard()
 _segments: dict[str, int] = {}  # path -> the descriptor that keeps it; guarded by _lock
 _NAME_MAX = 255
 _REOPENED = "/proc/self/fd/{}"  # where a descriptor can be opened anew

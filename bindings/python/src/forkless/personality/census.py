@@ -17,7 +17,7 @@ __all__ = ["install"]
 
 
 def _threads_of(actor: Actor) -> set[int]:
-    idents = set(actor.helpers)
+    idents = set(actor.helpers.copy())
     if actor.thread_ident:
         idents.add(actor.thread_ident)
     return idents

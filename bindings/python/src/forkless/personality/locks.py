@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -78,7 +77,7 @@ class _Lock:
         return self.begin < end and begin < self.end
 
 
-_guard = threading.Lock()
+_guard = _core.Guard()
 _locks: dict[_Key, list[_Lock]] = {}  # guarded by _guard
 _HELD = "record locks"  # in Actor.locals: the actor's locks are given up when it ends
 

@@ -35,6 +35,7 @@ __all__ = [
     "mask_of_caught",
     "relay",
     "relays",
+    "run_handler",
     "terminate",
 ]
 
@@ -115,10 +116,11 @@ def deliver(actor: Actor, signum: int) -> None:
     elif handler is signal.default_int_handler:
         actor.throw(KeyboardInterrupt())
     else:
-        start_new_thread(actor.run, (_run_handler, actor, handler, signum))
+        start_new_thread(actor.run, (run_handler, actor, handler, signum))
 
 
-def _run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+def run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+    """Call a handler for the thread of the actor, and throw what it raises. In a helper of the actor."""
     import sys
 
     try:
@@ -365,7 +367,7 @@ def _timer_functions() -> list[Any]:
     import math
 
     real_alarm, real_setitimer, real_getitimer = signal.alarm, signal.setitimer, signal.getitimer
-    setting = threading.Lock()
+    setting = _core.Guard()
 
     def setitimer(which: int, seconds: float, interval: float = 0.0) -> tuple[float, float]:
         actor: Any = _core.current()

@@ -295,8 +295,8 @@ def close_opened(actor: Any) -> None:
     Connections when the last of its threads has ended: one may be closing its own just now, and a
     descriptor that is closed twice may be somebody else's the second time.
     """
-    _close([opened for opened in list(actor.opened) if isinstance(opened, socket.socket)])
-    threads.after_helpers(actor, lambda: _close(list(actor.opened)))
+    _close([opened for opened in actor.still_opened() if isinstance(opened, socket.socket)])
+    threads.after_helpers(actor, lambda: _close(actor.still_opened()))
 
 
 def _close(opened: list[Any]) -> None:

@@ -25,7 +25,7 @@ __all__ = [
     "after_helpers",
     "install",
     "join_helpers",
-    "keep_process_exits",
+    "keep_thrown",
     "leave",
     "main_thread_of",
     "start_for",
@@ -82,7 +82,7 @@ def leave(actor: Actor) -> None:
 def join_helpers(actor: Actor) -> None:
     """Wait for the threads of an actor that are not daemons, as a process does before it exits."""
     while True:
-        threads = [threading._active.get(ident) for ident in list(actor.helpers)]  # type: ignore[attr-defined]
+        threads = actor.helpers.copy().values()
         waiting = [t for t in threads if t is not None and not t.daemon]
         if not waiting:
             return
@@ -114,17 +114,21 @@ def start_for(owner: Actor | MainActor, function: Any, *args: Any) -> None:
 def _call_helper(actor: Actor, function: Any, args: Any, kwargs: Any) -> None:
     ident = _thread.get_ident()
     thread = getattr(function, "__self__", None)
-    actor.helpers.add(ident)
+    is_thread = isinstance(thread, threading.Thread)
+    actor.helpers[ident] = thread if is_thread else None
     try:
-        if isinstance(thread, threading.Thread):
+        if is_thread:
             _prepare(actor, thread)
             function(*args, **kwargs)
         else:
             _run_interruptibly(actor, function, args, kwargs)
-    except _core.ProcessExit:
-        pass  # the actor has ended
+    except BaseException:
+        if (
+            not actor.stopping
+        ):  # otherwise the actor has ended, and nothing is reported of its threads
+            raise
     finally:
-        actor.helpers.discard(ident)
+        actor.helpers.pop(ident, None)
         if not actor.helpers:
             _make_last_calls(actor)
 
@@ -199,9 +203,31 @@ def _inheriting(original: Any) -> Any:
             # The actor waits for it, the interpreter does not: the actor may have been killed.
             options["daemon"] = True
             return original(lambda: _run_helper(actor, function, (), {}), **options)
-        return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
+        try:
+            return original(_run_helper, (actor, function, args, kwargs), *rest, **options)
+        except RuntimeError as refusal:
+            if sys.version_info[:2] != (3, 12) or "shutdown" not in str(refusal):
+                raise
+            return _start_while_exiting(_run_helper, actor, function, args, kwargs)
 
     return start_new_thread
+
+
+def _start_while_exiting(function: Any, *args: Any) -> int:
+    """CPython 3.12 refuses new threads from when its exit functions begin. Those may wait for an actor,
+    which is as alive as ever: its threads are then carried by the thread of another actor."""
+    idents: list[int] = []
+    begun = _thread.allocate_lock()
+    begun.acquire()
+
+    def run(_: Any) -> None:
+        idents.append(_thread.get_ident())
+        begun.release()
+        function(*args)
+
+    _core.Actor().start(run)
+    begun.acquire()
+    return idents[0]
 
 
 _real_start_joinable_thread = getattr(_thread, "start_joinable_thread", None)
@@ -261,7 +287,7 @@ def _watch_stack_size(patches: PatchSet) -> None:
     """The functions of `threading` and `_thread` that set the stack size of new threads cannot be asked
     for it: a call without an argument sets it to 0."""
     original: Any = threading.stack_size
-    lock = threading.Lock()
+    lock = _core.Guard()
 
     def set_stack_size(size: int = 0, /) -> int:
         global _stack_size
@@ -275,13 +301,16 @@ def _watch_stack_size(patches: PatchSet) -> None:
     patches.attribute(_thread, "stack_size", set_stack_size)
 
 
-def keep_process_exits(patches: PatchSet) -> None:
-    """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
+def keep_thrown(patches: PatchSet, thrower: Any) -> None:
+    """Raise again what was thrown at a process and came while a finalizer ran, where it is dropped.
+
+    The finalizer may be of an object of another process, which a process of its own would not have to
+    run. `thrower` is the function that calls signal handlers on behalf of others.
 
     The interpreter looks for the hook in the dictionary of `sys`, where ours stands before the one that
     passes on to the hook of each process: to be called when that one is in place.
     """
-    hooks = {"hook": vars(sys)["unraisablehook"]}
+    hooks = {"hook": vars(sys)["unraisablehook"], "thrower": thrower.__code__}
     patches.item(vars(sys), "unraisablehook", functools.partial(_core.unraisable_hook, hooks))
 
 

@@ -23,7 +23,6 @@ import selectors
 import stat
 import sys
 import time
-import weakref
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -396,10 +395,7 @@ def _noting(cls: Any) -> Any:
 
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
-        actor = _core.current()
-        if actor.opened is None:
-            actor.opened = weakref.WeakSet()
-        actor.opened.add(self)
+        _core.current().note_opened(self)
 
     return init
 
