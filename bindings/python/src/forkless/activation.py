@@ -13,8 +13,8 @@ import threading
 import time
 from typing import Any
 
-from forkless import isolation as rules
 from forkless import _core, missing, personality, stdlib, stdlib_memory, stdlib_util
+from forkless import isolation as rules
 from forkless.patches import PatchSet
 from forkless.personality import signals
 

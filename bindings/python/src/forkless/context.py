@@ -7,8 +7,8 @@ from multiprocessing import context as mp
 from typing import Any
 
 from forkless import activation, connection, queues, stdlib, stdlib_missing, synchronize
-from forkless.patches import PatchSet
 from forkless.interpreters import InterpreterProcess, check_available
+from forkless.patches import PatchSet
 from forkless.popen import launch, launch_like_fork
 from forkless.process import ActorProcess
 from forkless.reduction import DupFd

@@ -27,7 +27,9 @@ __all__ = ["READER", "WRITER", "by_value", "dump", "is_packing", "load", "pack_e
 
 NO_END, READER, WRITER = 0, 1, 2  # what the receiver of a channel becomes for it
 
-_now = threading.local()  # .packed: the things of the parcel that this thread makes; .unpacked: opens
+_now = (
+    threading.local()
+)  # .packed: the things of the parcel that this thread makes; .unpacked: opens
 
 
 def is_packing() -> bool:
