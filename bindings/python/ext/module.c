@@ -379,7 +379,8 @@ static int module_exec(PyObject *module)
         core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
         core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
         core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
-        core_types_init(module) < 0 || core_places_init(module) < 0 || register_before_exit(module) < 0) {
+        core_types_init(module) < 0 || core_places_init(module) < 0 ||
+        register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);

@@ -153,7 +153,6 @@ int core_parcel_create(core_state *state, core_kind kind, PyObject *pieces, PyOb
     return 0;
 }
 
-
 // Moves what is in the parcel into a list. NULL with an exception set.
 static PyObject *take_things(core_state *state, parcel *p)
 {
@@ -177,12 +176,11 @@ static PyObject *take_things(core_state *state, parcel *p)
 static PyObject *load(core_state *state, parcel *p)
 {
     PyObject *things = take_things(state, p);
-    PyObject *view = things == NULL ? NULL
-                                    : PyMemoryView_FromMemory(bytes_of(p), (Py_ssize_t)p->len,
-                                                              PyBUF_READ);
-    PyObject *obj = view == NULL
-                        ? NULL
-                        : PyObject_CallFunctionObjArgs(state->load_parcel, view, things, NULL);
+    PyObject *view = things == NULL
+                         ? NULL
+                         : PyMemoryView_FromMemory(bytes_of(p), (Py_ssize_t)p->len, PyBUF_READ);
+    PyObject *obj =
+        view == NULL ? NULL : PyObject_CallFunctionObjArgs(state->load_parcel, view, things, NULL);
     Py_XDECREF(view);
     Py_XDECREF(things);
     return obj;

@@ -445,7 +445,8 @@ static unsigned count_places(void)
 PyDoc_STRVAR(close_places_doc,
              "close_places(timeout, for_good)\n--\n\n"
              "End the interpreters that are vacant, or will be up to timeout seconds from now.\n"
-             "Returns how many are left, or about to be made. For good: no more are made, and nobody visits this one.");
+             "Returns how many are left, or about to be made. For good: no more are made, and "
+             "nobody visits this one.");
 
 static PyObject *close_places(PyObject *module, PyObject *args)
 {

@@ -297,9 +297,8 @@ PyObject *core_actor_take_signals(actor_object *self, PyObject *unused)
 PyObject *core_actor_caught(actor_object *self, void *unused)
 {
     (void)unused;
-    return self->process == NULL
-               ? PyLong_FromLong(0)
-               : PyLong_FromUnsignedLongLong(atomic_load(&self->process->caught));
+    return self->process == NULL ? PyLong_FromLong(0)
+                                 : PyLong_FromUnsignedLongLong(atomic_load(&self->process->caught));
 }
 
 int core_actor_set_caught(actor_object *self, PyObject *mask, void *unused)

@@ -125,7 +125,8 @@ static bool is_mine(semlock_object *self)
     // Acquire: pairs with the release in note_acquired(). A count that another thread has raised
     // comes with that thread's id, and not with the one that this thread left here before.
     return atomic_load_explicit(&self->lock->count, memory_order_acquire) > 0 &&
-           atomic_load_explicit(&self->lock->owner, memory_order_relaxed) == PyThread_get_thread_ident();
+           atomic_load_explicit(&self->lock->owner, memory_order_relaxed) ==
+               PyThread_get_thread_ident();
 }
 
 static void note_acquired(semlock_object *self)
@@ -305,7 +306,8 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
 // Takes a unit from each side. Never blocks.
 static int cancel_one(semlock_object *one, semlock_object *other)
 {
-    return fkl_sem_try_wait(one->lock->sem) == FKL_OK && fkl_sem_try_wait(other->lock->sem) == FKL_OK;
+    return fkl_sem_try_wait(one->lock->sem) == FKL_OK &&
+           fkl_sem_try_wait(other->lock->sem) == FKL_OK;
 }
 
 PyDoc_STRVAR(notify_doc,

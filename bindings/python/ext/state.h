@@ -24,7 +24,7 @@ typedef struct core_frames {
 
 typedef struct core_state {
     PyInterpreterState *interp;
-    fkl_runtime *runtime; // one for all interpreters
+    fkl_runtime *runtime;  // one for all interpreters
     core_returns *returns; // objects of this interpreter that others let go of
     // Types
     PyTypeObject *actor_type;
@@ -320,8 +320,8 @@ PyObject *core_pack(core_state *state, PyObject *obj);
 int core_parcel_create(core_state *state, core_kind kind, PyObject *pieces, PyObject *things,
                        fkl_msg **out, size_t *weight);
 
-// Opens such a message, as core_decode() or core_decode_bytes(), and does not destroy it. Returns -1
-// with an exception set, 0 when it is a message of another kind.
+// Opens such a message, as core_decode() or core_decode_bytes(), and does not destroy it. Returns
+// -1 with an exception set, 0 when it is a message of another kind.
 int core_parcel_decode(core_state *state, fkl_msg *msg, bool as_bytes, PyObject **out);
 
 // copy.c

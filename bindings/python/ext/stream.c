@@ -40,7 +40,7 @@ struct core_stream {
     atomic_bool used;
     atomic_bool shared;
     atomic_uint ends[3]; // by core_role: those that have not left
-    fkl_sem *room; // NULL without a bound; a unit for each of those to look again
+    fkl_sem *room;       // NULL without a bound; a unit for each of those to look again
 };
 
 // Wires

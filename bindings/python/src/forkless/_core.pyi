@@ -85,6 +85,31 @@ class Actor:
         Returns how many there were."""
     def run(self, function: Callable[..., _T], /, *args: Any) -> _T:
         """Call function(*args) in this thread on behalf of the actor: current() is it."""
+    def start_elsewhere(
+        self,
+        channel: Channel,
+        group: int,
+        caught: int,
+        name: str | None = None,
+        stack_size: int = 0,
+        /,
+    ) -> None:
+        """Run in a new thread and an interpreter of its own, where forkless.places.serve(channel) is
+        called. `group` and `caught` are what other interpreters see first. Raises as start()."""
+    def settle(self, door: Channel, /) -> None:
+        """Be the actor whose thread this is, which another interpreter has started. Its pid is sent to
+        `door` when there are signals for it. Raises RuntimeError where there is no such actor."""
+    def stand_for(self, pid: int, /) -> bool:
+        """Stand for a process of another interpreter; whether there is one."""
+    def announce(self, door: Channel, group: int, /) -> None:
+        """Let other interpreters know of this actor, which runs in this one."""
+    def post(self, signum: int, /) -> None:
+        """Leave a signal for the actor where it runs, or 0 to have it looked after."""
+    def take_signals(self) -> int:
+        """The signals that were left for it, as bits; they are taken."""
+
+    caught: int  # signals that do not simply end it, as bits, for other interpreters
+    group: int  # its process group, for other interpreters; 0: they know nothing of it
 
 @final
 class Channel:
@@ -152,6 +177,11 @@ class Channel:
         """Refuse further puts; what is in the channel can still be got."""
     def refuse(self) -> None:
         """Nobody will get from it any more: drop what is there; puts raise BrokenPipeError."""
+    def share(self) -> None:
+        """From now on send what any interpreter can receive."""
+    def leave(self, role: int, /) -> None:
+        """No more gets (1) or puts (2) by one of those who may, the first of whom is the maker: the last
+        one of its kind refuses or closes the channel."""
     def fileno(self, putting: object = False, /) -> int:
         """A file descriptor that is readable exactly while get() would not block, or the other end of
         it. Made at the first call; lives as long as the channel. Raises OSError (EMFILE)."""
@@ -291,9 +321,40 @@ def configure(
     dump_bytes: Callable[[Any], bytes],
     error_record: Callable[[BaseException], dict[str, Any]],
     rebuild_error: Callable[[Any], BaseException],
+    dump_parcel: Callable[[Any], tuple[list[bytes], list[tuple[Any, int]]]],
+    load_parcel: Callable[[Any, list[tuple[Any, int]]], Any],
 ) -> None:
-    """Set the functions that carry objects that are not plain data between actors. Once: the second
-    call is a RuntimeError."""
+    """Set the functions that carry objects that are not plain data between actors, and all objects
+    between interpreters. Once: the second call is a RuntimeError."""
+
+# Interpreters. What is about places exists on CPython 3.13 and later.
+
+IS_MAIN: Final[bool]  # whether this is the interpreter that the real process began with
+
+def processes() -> list[tuple[int, int]]:
+    """The pid and the group of each process that several interpreters know of."""
+
+def current_frames() -> dict[int, types.FrameType]:
+    """sys._current_frames() for the threads of this interpreter; that one mixes up all of them."""
+
+def count_threads() -> int:
+    """How many threads of this interpreter there are, or are about to be."""
+
+def open_places(code: str, vacant: int, making: int, /) -> None:
+    """What a new interpreter runs first, how many vacant ones to keep, and how many to make at a time."""
+
+def close_places(timeout: _Seconds, for_good: bool, /) -> int:
+    """End the interpreters that are vacant, or will be up to the timeout; how many are left, or about to
+    be made. For good: no more are made, and nobody visits this one."""
+
+def furnished() -> None:
+    """Let the process in for which the place was made. For its porter, as the next two."""
+
+def vacate(clean: bool, /) -> bool:
+    """The place is in order again, or will not be. Whether to go on."""
+
+def linger() -> bool:
+    """It will take a while: nobody waits for the place. Whether it is too late altogether."""
 
 def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
     """For sys.unraisablehook: what others have thrown at an actor and came while a finalizer ran, where it

@@ -79,10 +79,10 @@ class Distant(Actor):
 
 def known(pid: int) -> Distant | None:
     """A process of another interpreter that lives, by its pid."""
-    distant = Distant.__new__(Distant)
+    distant: Any = Distant.__new__(Distant)
     if not distant.stand_for(pid) or distant.poll() is not None:
         return None
-    distant.__init__(MAIN, None)  # type: ignore[misc]
+    distant.__init__(MAIN, None)
     return distant
 
 
@@ -252,7 +252,7 @@ def _note_exits() -> None:
 
     exit_.__name__ = exit_.__qualname__ = "exit"
     exit_.__module__ = "sys"
-    sys.exit = exit_  # type: ignore[assignment]
+    sys.exit = exit_
 
 
 def _exit_code() -> int:

@@ -5,13 +5,14 @@ Such a place has a thread, its porter, which waits for signals for the process t
 everything in order when it has left. Processes come one after another; each has a thread of its own.
 
 What a process leaves behind is dropped: the modules that were not there when the place was made, and what
-it has changed in the globals of those that were. Extension modules of the standard library stay as they
-are, and so do attributes of classes and other objects of those modules.
+it has changed in the globals of those that were. Attributes of classes and other objects of those stay as
+they are.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import re
 import sys
 import types
@@ -159,9 +160,17 @@ def _follow(orders: dict[str, Any]) -> None:
 # The porter
 
 
-def guard_frames() -> None:
-    """Where there are several interpreters none must ask for the frames of all."""
-    sys._current_frames = _core.current_frames
+def _adapt_library() -> None:
+    """Replace what makes no sense here, for good."""
+    sys._current_frames = _core.current_frames  # see there
+    # Nobody forks here, and a module that is imported by one process after another would register, and be
+    # kept, each time.
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork = _register_nothing
+
+
+def _register_nothing(**functions: Any) -> None:
+    """What os.register_at_fork() is where no fork is possible."""
 
 
 def attend() -> None:
@@ -169,7 +178,7 @@ def attend() -> None:
     from forkless import activation
 
     activation.activate()
-    guard_frames()
+    _adapt_library()
     furniture = _Furniture()
     _core.furnished()
     while True:
@@ -279,7 +288,7 @@ class _Furniture:
     def _restore_modules(self) -> None:
         modules = sys.modules
         for name in list(modules):
-            if name not in self._modules and not _is_extension_of_library(modules[name]):
+            if name not in self._modules:
                 del modules[name]
         for name, module in self._modules.items():
             if modules.get(name) is not module:
@@ -288,14 +297,6 @@ class _Furniture:
 
 _OURS = {"forkless", "_thread", "threading"}
 _LIVING = {"_active", "_limbo"}
-
-
-def _is_extension_of_library(module: Any) -> bool:
-    spec = getattr(module, "__spec__", None)
-    name = getattr(spec, "name", "")
-    return name.partition(".")[0] in sys.stdlib_module_names and not getattr(
-        spec, "origin", ""
-    ).endswith(".py")
 
 
 def _is_same(now: Any, before: Any) -> bool:
