@@ -66,7 +66,7 @@ apt() {
         -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
         -o Dpkg::Use-Pty=0 "$@" </dev/null >"$work/log" 2>&1 || {
         tail -n 5 "$work/log" >&2
-        leave_out "apt-get ${*: -1} failed"
+        leave_out "apt-get $1 failed"
     }
 }
 
@@ -91,7 +91,7 @@ if ! "$python" -Ic '' 2>/dev/null; then
     done
     rm -rf "$work"
     apt update
-    apt -y --download-only --no-install-recommends install \
+    apt install -y --download-only --no-install-recommends \
         "python$version" "libpython$version-testsuite" python3-pip-whl
     # Not what these depend on: compilers, for example.
     (cd "$work/apt/archives" && apt download "libpython$version-dev" "python$version-venv")

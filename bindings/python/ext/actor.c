@@ -13,10 +13,6 @@
 #include <stddef.h>
 #endif
 
-// Simulated pids lie above what kernels give to real processes (Linux: at most 2^22), so that one
-// that slips through to the kernel hits nobody. They are not reused.
-#define FIRST_PID (1 << 23)
-
 // What a new thread needs; owned by it.
 typedef struct {
     actor_object *self; // strong
@@ -31,7 +27,7 @@ PyObject *core_current(core_state *state)
     if (handle == NULL || fkl_actor_runtime(handle) != state->runtime) {
         return NULL;
     }
-    return fkl_actor_data(handle);
+    return (PyObject *)((core_seat *)fkl_actor_data(handle))->object;
 }
 
 int core_pid(core_state *state)
@@ -46,11 +42,10 @@ static PyObject *actor_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    core_state *state = core_state_of_type(type);
     actor_object *self = (actor_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
-        // Relaxed: only that no two are the same matters.
-        self->pid = atomic_fetch_add_explicit(&state->next_pid, 1, memory_order_relaxed);
+        self->pid = core_next_pid();
+        self->seat.object = self;
         core_bell_init(&self->own_bell);
         core_bell_init(&self->stop_bell);
     }
@@ -83,6 +78,7 @@ static void actor_dealloc(actor_object *self)
     core_threads_fini(&self->exposed);
     core_bell_fini(&self->own_bell);
     core_bell_fini(&self->stop_bell);
+    core_actor_forget_process(self);
     fkl_actor_release(handle_of(self));
     type->tp_free(self);
     Py_DECREF(type);
@@ -211,7 +207,7 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     fkl_spawn_options options = {
         .name = name,
         .stack_size = stack_size > 0 ? (size_t)stack_size : 0,
-        .data = self,
+        .data = &self->seat,
     };
     fkl_ahead *ahead = core_ahead_of(thread);
     fkl_actor *handle;
@@ -472,6 +468,14 @@ static PyMethodDef actor_methods[] = {
     {"throw_at_threads", (PyCFunction)core_actor_throw_at_threads, METH_NOARGS,
      core_actor_throw_at_threads_doc},
     {"run", (PyCFunction)(void (*)(void))actor_run, METH_FASTCALL, run_doc},
+    {"start_elsewhere", (PyCFunction)core_actor_start_elsewhere, METH_VARARGS,
+     core_actor_start_elsewhere_doc},
+    {"settle", (PyCFunction)core_actor_settle, METH_O, core_actor_settle_doc},
+    {"stand_for", (PyCFunction)core_actor_stand_for, METH_O, core_actor_stand_for_doc},
+    {"announce", (PyCFunction)core_actor_announce, METH_VARARGS, core_actor_announce_doc},
+    {"post", (PyCFunction)core_actor_post, METH_O, core_actor_post_doc},
+    {"take_signals", (PyCFunction)core_actor_take_signals, METH_NOARGS,
+     "The signals that were left for it, as bits; they are taken."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -480,6 +484,10 @@ static PyGetSetDef actor_getset[] = {
     {"thread_ident", (getter)actor_thread_ident, NULL,
      "threading.get_ident() of the actor's own thread; 0 when it does not run.", NULL},
     {"stopping", (getter)actor_stopping, NULL, "Whether it was killed or asked to stop.", NULL},
+    {"caught", (getter)core_actor_caught, (setter)core_actor_set_caught,
+     "Signals that do not simply end it, as bits; for other interpreters.", NULL},
+    {"group", (getter)core_actor_group, (setter)core_actor_set_group,
+     "Its process group, for other interpreters.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -511,7 +519,6 @@ static PyType_Spec actor_spec = {
 
 int core_actor_init(PyObject *module, core_state *state)
 {
-    atomic_init(&state->next_pid, FIRST_PID);
     state->actor_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &actor_spec, NULL);
     if (state->actor_type == NULL || PyModule_AddType(module, state->actor_type) < 0) {
         return -1;

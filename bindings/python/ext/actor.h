@@ -7,8 +7,16 @@
 
 #include "state.h"
 
+// Where the thread of an actor finds its object: what fkl_actor_data() points to. Only threads of
+// the interpreter in which the actor runs look at it.
+typedef struct core_seat {
+    struct actor_object *object; // borrowed; NULL before it is there
+} core_seat;
+
 typedef struct actor_object {
     PyObject_HEAD
+    core_seat seat;               // for an actor that this interpreter has started in itself
+    struct core_process *process; // of one that others know of, or NULL: see places.h
     // NULL until started. Set once, by whoever of start() and the new thread comes first.
     _Atomic(fkl_actor *) handle;
     int pid;
@@ -60,7 +68,28 @@ void core_actor_gone(core_state *state, actor_object *self);
 // whoever hears it sees that.
 void core_actor_ring(actor_object *self);
 
-// Methods, and their documentation.
+// processes.c
+
+// For who destroys the object.
+void core_actor_forget_process(actor_object *self);
+
+PyObject *core_actor_start_elsewhere(actor_object *self, PyObject *args);
+PyObject *core_actor_settle(actor_object *self, PyObject *door);
+PyObject *core_actor_stand_for(actor_object *self, PyObject *pid);
+PyObject *core_actor_announce(actor_object *self, PyObject *args);
+PyObject *core_actor_post(actor_object *self, PyObject *signum);
+PyObject *core_actor_take_signals(actor_object *self, PyObject *unused);
+PyObject *core_actor_caught(actor_object *self, void *unused);
+int core_actor_set_caught(actor_object *self, PyObject *mask, void *unused);
+PyObject *core_actor_group(actor_object *self, void *unused);
+int core_actor_set_group(actor_object *self, PyObject *group, void *unused);
+extern const char core_actor_start_elsewhere_doc[];
+extern const char core_actor_settle_doc[];
+extern const char core_actor_stand_for_doc[];
+extern const char core_actor_announce_doc[];
+extern const char core_actor_post_doc[];
+
+// throw.c: methods, and their documentation.
 PyObject *core_actor_throw(actor_object *self, PyObject *exception);
 PyObject *core_actor_throw_again(actor_object *self, PyObject *exception);
 PyObject *core_actor_enter(actor_object *self, PyObject *unused);

@@ -11,7 +11,8 @@
 typedef struct {
     PyObject_HEAD
     core_stream *stream;
-    bool weighs; // its bound is in bytes
+    bool weighs;        // its bound is in bytes
+    _Atomic(long) left; // the roles that leave() was called for
 } channel_object;
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -75,12 +76,41 @@ static PyObject *channel_pair(PyTypeObject *type, PyObject *arg)
     return pair;
 }
 
+core_stream *core_channel_stream(core_state *state, PyObject *object)
+{
+    return Py_TYPE(object) == state->channel_type
+               ? core_stream_retain(((channel_object *)object)->stream)
+               : NULL;
+}
+
+PyObject *core_channel_wrap(core_state *state, core_stream *stream)
+{
+    PyTypeObject *type = state->channel_type;
+    channel_object *self = (channel_object *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->stream = core_stream_retain(stream);
+        self->weighs = core_stream_weighs(stream);
+    }
+    return (PyObject *)self;
+}
+
 typedef struct {
     core_stream *stream;
     fkl_msg *msg;
     size_t weight;
     fkl_time deadline;
+    fkl_err err; // why it was not sent
 } transfer;
+
+typedef int (*encoder)(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+
+// With the one for receivers in other interpreters, if there may be any.
+static int encode(core_state *state, channel_object *self, encoder here, encoder abroad,
+                  PyObject *obj, transfer *t)
+{
+    encoder encode = core_stream_is_shared(self->stream) ? abroad : here;
+    return encode(state, obj, &t->msg, self->weighs ? &t->weight : NULL);
+}
 
 static fkl_err do_send(void *ctx)
 {
@@ -121,14 +151,20 @@ static int check_arity(const char *name, Py_ssize_t given, Py_ssize_t least, Py_
     return 0;
 }
 
-PyDoc_STRVAR(channel_put_doc,
-             "put(obj, block=True, timeout=None)\n--\n\n"
-             "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
-             "(seconds), ValueError when it is closed, and what pickling raises.");
+PyDoc_STRVAR(
+    channel_put_doc,
+    "put(obj, block=True, timeout=None, owner=None, counter=None)\n--\n\n"
+    "Send a copy of obj. Raises queue.Full when the channel stays full until the timeout\n"
+    "(seconds), ValueError when it is closed, and what pickling raises. With an owner,\n"
+    "owner._not_sent(exception, obj) is called instead of raising, but for queue.Full and\n"
+    "for what handlers of signals raise (except where Python code helps to pickle). With a\n"
+    "counter too, a SemLock, it counts the object before a receiver can have it, and\n"
+    "owner._uncount() is called where queue.Full or what a handler raised is.");
 
 // Destroys t->msg, which was not sent, and raises.
 static PyObject *refuse(core_state *state, transfer *t, fkl_err err)
 {
+    t->err = err;
     fkl_msg_destroy(t->msg);
     if (err == FKL_EFULL || err == FKL_ETIMEDOUT) {
         PyErr_SetNone(state->queue_full);
@@ -158,16 +194,59 @@ static PyObject *send(core_state *state, transfer *t)
     Py_RETURN_NONE;
 }
 
+static PyObject *encode_and_send(core_state *state, channel_object *self, PyObject *obj,
+                                 transfer *t)
+{
+    return encode(state, self, core_encode, core_encode_abroad, obj, t) < 0 ? NULL : send(state, t);
+}
+
+// Whether the exception that is set says that the object cannot be sent, and not that there was no
+// room for it or that the wait for that was interrupted.
+static bool is_refusal(const transfer *t)
+{
+    return t->err != FKL_EFULL && t->err != FKL_ETIMEDOUT && t->err != FKL_EINTR &&
+           PyErr_ExceptionMatches(PyExc_Exception);
+}
+
+// Tells the owner of what the exception that is set stands for: returns NULL with that or another.
+static PyObject *tell_owner(const transfer *t, PyObject *owner, PyObject *obj, bool is_counted)
+{
+    bool reported = is_refusal(t);
+    if (!reported && !is_counted) {
+        return NULL;
+    }
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *result = reported ? PyObject_CallMethod(owner, "_not_sent", "OO", error, obj)
+                                : PyObject_CallMethod(owner, "_uncount", NULL);
+    if (reported || result == NULL) {
+        Py_DECREF(error);
+        return result;
+    }
+    Py_DECREF(result);
+    PyErr_SetRaisedException(error);
+    return NULL;
+}
+
+static int count(PyObject *counter)
+{
+    PyObject *result = PyObject_CallMethod(counter, "release", NULL);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
 static PyObject *channel_put(channel_object *self, PyObject *const *args, Py_ssize_t nargs)
 {
     core_state *state = core_state_of_type(Py_TYPE(self));
     transfer t = {.stream = self->stream};
-    if (check_arity("put", nargs, 1, 3) < 0 ||
+    bool is_counted = nargs > 4;
+    if (check_arity("put", nargs, 1, 5) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        (is_counted && count(args[4]) < 0)) {
         return NULL;
     }
-    return send(state, &t);
+    // Encoded and sent in one call: no handler of a signal runs between, or before the owner knows.
+    PyObject *result = encode_and_send(state, self, args[0], &t);
+    return result == NULL && nargs > 3 ? tell_owner(&t, args[3], args[0], is_counted) : result;
 }
 
 PyDoc_STRVAR(channel_put_ref_doc,
@@ -181,7 +260,7 @@ static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py
     transfer t = {.stream = self->stream};
     if (check_arity("put_ref", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode_shared(state, args[0], &t.msg, self->weighs ? &t.weight : NULL) < 0) {
+        encode(state, self, core_encode_shared, core_encode_abroad, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -199,7 +278,7 @@ static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, 
     transfer t = {.stream = self->stream};
     if (check_arity("put_bytes", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        core_encode_bytes(state, args[0], &t.msg, &t.weight) < 0) {
+        encode(state, self, core_encode_bytes, core_encode_bytes_abroad, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -331,10 +410,13 @@ static int take_outbox(core_state *state, PyObject *outbox, exchange *x)
         return -1;
     }
     channel_object *channel = (channel_object *)PyList_GET_ITEM(outbox, 0);
-    if (core_encode_shared(state, PyList_GET_ITEM(outbox, 1), &x->msg,
-                           channel->weighs ? &x->weight : NULL) < 0) {
+    transfer t = {.weight = 0};
+    if (encode(state, channel, core_encode_shared, core_encode_abroad, PyList_GET_ITEM(outbox, 1),
+               &t) < 0) {
         return -1;
     }
+    x->msg = t.msg;
+    x->weight = t.weight;
     x->to = core_stream_retain(channel->stream);
     if (PyList_SetSlice(outbox, 0, 2, NULL) < 0) {
         core_stream_release(x->to);
@@ -454,6 +536,37 @@ static PyObject *channel_refuse(channel_object *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(channel_share_doc, "share()\n--\n\n"
+                                "From now on send what any interpreter can receive.");
+
+static PyObject *channel_share(channel_object *self, PyObject *unused)
+{
+    (void)unused;
+    core_stream_share(self->stream);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(channel_leave_doc,
+             "leave(role)\n--\n\n"
+             "No more receives (1) or sends (2) by one of those who may, the first of whom is the\n"
+             "maker: as the last receiver it refuses, as the last sender it closes the channel.\n"
+             "Counts once for each object.");
+
+static PyObject *channel_leave(channel_object *self, PyObject *arg)
+{
+    long role = PyLong_AsLong(arg);
+    if (role == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (role == CORE_READER || role == CORE_WRITER) {
+        // Relaxed: it only keeps a second call from counting.
+        if (!(atomic_fetch_or_explicit(&self->left, role, memory_order_relaxed) & role)) {
+            core_stream_leave(self->stream, (core_role)role);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 PyDoc_STRVAR(
     channel_fileno_doc,
     "fileno(putting=False)\n--\n\n"
@@ -512,6 +625,8 @@ static PyMethodDef channel_methods[] = {
     {"put_message", METHOD(put_message), METH_FASTCALL, channel_put_message_doc},
     {"close", (PyCFunction)channel_close, METH_NOARGS, channel_close_doc},
     {"refuse", (PyCFunction)channel_refuse, METH_NOARGS, channel_refuse_doc},
+    {"share", (PyCFunction)channel_share, METH_NOARGS, channel_share_doc},
+    {"leave", (PyCFunction)channel_leave, METH_O, channel_leave_doc},
     {"fileno", METHOD(fileno), METH_FASTCALL, channel_fileno_doc},
     {"pair", (PyCFunction)channel_pair, METH_O | METH_CLASS, channel_pair_doc},
     {NULL, NULL, 0, NULL},

@@ -37,6 +37,28 @@ static inline PyThreadState *core_attached(void)
 #endif
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+
+static inline PyObject *PyErr_GetRaisedException(void)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace != NULL) {
+        PyException_SetTraceback(value, trace);
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return value;
+}
+
+static inline void PyErr_SetRaisedException(PyObject *raised)
+{
+    PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
+}
+
+#endif
+
 #if PY_VERSION_HEX < 0x030D0000
 
 #define Py_IsFinalizing _Py_IsFinalizing

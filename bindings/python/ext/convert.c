@@ -118,8 +118,121 @@ int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t
     if (bytes == NULL) {
         return -1;
     }
-    *weight = weigh(bytes, 0);
+    if (weight != NULL) {
+        *weight = weigh(bytes, 0);
+    }
     return wrap(state, bytes, CORE_BYTES, out);
+}
+
+// For other interpreters
+
+static int encode_parcel(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
+{
+    PyObject *dumped = PyObject_CallOneArg(state->dump_parcel, obj);
+    PyObject *pieces, *things;
+    int result = -1;
+    if (dumped != NULL && PyArg_ParseTuple(dumped, "O!O!:dump_parcel", &PyList_Type, &pieces,
+                                           &PyList_Type, &things)) {
+        result = core_parcel_create(state, CORE_PICKLE, pieces, things, out, weight);
+    }
+    Py_XDECREF(dumped);
+    return result;
+}
+
+int core_encode_abroad(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
+{
+    if (PyExceptionInstance_Check(obj)) {
+        if (weight != NULL) {
+            *weight = 1024;
+        }
+        return encode_exception(state, obj, out);
+    }
+    return encode_parcel(state, obj, out, weight);
+}
+
+int core_encode_bytes_abroad(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight)
+{
+    PyObject *bytes = PyBytes_FromObject(buffer);
+    PyObject *pieces = bytes == NULL ? NULL : PyList_New(1);
+    if (pieces == NULL) {
+        Py_XDECREF(bytes);
+        return -1;
+    }
+    PyList_SET_ITEM(pieces, 0, bytes);
+    int result = core_parcel_create(state, CORE_BYTES, pieces, NULL, out, weight);
+    Py_DECREF(pieces);
+    return result;
+}
+
+// An object that was sent before the channel was shared is made a parcel in its own interpreter.
+
+typedef struct {
+    PyObject *object; // of the interpreter that is visited; dropped there
+    core_kind kind;
+    fkl_msg *parcel; // NULL: it cannot be made one
+    char reason[200];
+} fetch_request;
+
+static void note_reason(fetch_request *fetch)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *text = value == NULL ? NULL : PyObject_Str(value);
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    PyOS_snprintf(fetch->reason, sizeof fetch->reason, "%s", utf8 == NULL ? "unknown" : utf8);
+    Py_XDECREF(text);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    PyErr_Clear();
+}
+
+static void fetch_object(core_state *host, void *arg)
+{
+    fetch_request *fetch = arg;
+    PyObject *object = Py_NewRef(fetch->object);
+    if (fetch->kind == CORE_PICKLE) {
+        Py_SETREF(object, PyObject_CallOneArg(host->loads, object));
+    }
+    int failed = object == NULL ? -1
+                 : fetch->kind == CORE_BYTES
+                     ? core_encode_bytes_abroad(host, object, &fetch->parcel, NULL)
+                     : encode_parcel(host, object, &fetch->parcel, NULL);
+    if (failed < 0) {
+        fetch->parcel = NULL;
+        note_reason(fetch);
+    }
+    Py_XDECREF(object);
+    Py_DECREF(fetch->object);
+}
+
+// Decodes a reference that another interpreter made, or a parcel.
+static PyObject *decode_from_abroad(core_state *state, fkl_msg *msg, bool as_bytes)
+{
+    PyObject *obj = NULL;
+    if (core_parcel_decode(state, msg, as_bytes, &obj) != 0) {
+        return obj;
+    }
+    fetch_request fetch = {.kind = (core_kind)(fkl_msg_tag(msg) & 0xFF)};
+    core_returns *owner = core_returns_take(msg, (void **)&fetch.object);
+    if (owner == NULL) {
+        return core_raise(state, FKL_ETYPE, "the message carries a reference of somebody else");
+    }
+    if (!core_visit(core_returns_visits(owner), fetch_object, &fetch)) {
+        core_returns_put(fetch.object, owner);
+        PyErr_SetString(state->corrupt_message, "the interpreter that sent the object has ended");
+        return NULL;
+    }
+    if (fetch.parcel == NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     "an object that was sent before another interpreter had the queue cannot be "
+                     "pickled: %s",
+                     fetch.reason);
+        return NULL;
+    }
+    (void)!core_parcel_decode(state, fetch.parcel, as_bytes, &obj);
+    fkl_msg_destroy(fetch.parcel);
+    return obj;
 }
 
 static PyObject *unpack_value(core_state *state, const fkl_value *value);
@@ -231,15 +344,11 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len)
     return obj;
 }
 
-// Takes out what wrap() put in.
+// Takes out what wrap() put in. NULL: the message comes from another interpreter.
 static PyObject *unwrap(core_state *state, fkl_msg *msg)
 {
     void *ref;
-    fkl_err err = fkl_msg_take_ref(msg, state->returns, &ref);
-    if (err != FKL_OK) {
-        return core_raise(state, err, "the message is of another interpreter");
-    }
-    return (PyObject *)ref;
+    return fkl_msg_take_ref(msg, state->returns, &ref) == FKL_OK ? (PyObject *)ref : NULL;
 }
 
 static core_kind kind_of(const fkl_msg *msg)
@@ -254,7 +363,9 @@ PyObject *core_decode(core_state *state, fkl_msg *msg)
     switch (fkl_msg_codec(msg)) {
     case FKL_CODEC_REF:
         obj = unwrap(state, msg);
-        if (obj != NULL && kind_of(msg) != CORE_COPY) {
+        if (obj == NULL) {
+            obj = decode_from_abroad(state, msg, false);
+        } else if (kind_of(msg) != CORE_COPY) {
             Py_SETREF(obj, PyObject_CallOneArg(state->loads, obj));
         }
         break;
@@ -271,12 +382,21 @@ PyObject *core_decode(core_state *state, fkl_msg *msg)
 
 PyObject *core_decode_bytes(core_state *state, fkl_msg *msg)
 {
-    if (fkl_msg_codec(msg) == FKL_CODEC_REF && kind_of(msg) == CORE_BYTES) {
-        PyObject *bytes = unwrap(state, msg);
+    PyObject *obj = NULL;
+    if (fkl_msg_codec(msg) == FKL_CODEC_REF) {
+        obj = unwrap(state, msg);
+        if (obj == NULL || kind_of(msg) == CORE_BYTES) {
+            obj = obj == NULL ? decode_from_abroad(state, msg, true) : obj;
+            fkl_msg_destroy(msg);
+            return obj;
+        }
+        if (kind_of(msg) == CORE_PICKLE) {
+            Py_SETREF(obj, PyObject_CallOneArg(state->loads, obj));
+        }
         fkl_msg_destroy(msg);
-        return bytes;
+    } else {
+        obj = core_decode(state, msg);
     }
-    PyObject *obj = core_decode(state, msg);
     if (obj != NULL) {
         Py_SETREF(obj, PyObject_CallOneArg(state->dump_bytes, obj));
     }

@@ -140,34 +140,42 @@ bool core_set_async(unsigned long ident, PyObject *exception)
 #else
 
 // Until 3.11 the state of a thread that is about to start carries the ident of the thread that
-// starts it, and PyThreadState_SetAsyncExc() takes the first state that it finds: the newest. Those
-// that are not yet running are hidden from it for the time of the call. They give themselves their
-// own ident, at any moment and without the GIL, which is why it is only replaced where it still is
-// what it was.
+// starts it, or of one that has had this ident before and has ended; PyThreadState_SetAsyncExc()
+// takes the first state that it finds. So those that do not run Python code are hidden from it for
+// the time of the call. They give themselves their own ident, at any moment and without the GIL,
+// which is why it is only replaced where it still is what it was.
+static void replace_ident(PyThreadState *state, unsigned long before, unsigned long after)
+{
+    __atomic_compare_exchange_n(&state->thread_id, &before, after, false, __ATOMIC_RELAXED,
+                                __ATOMIC_RELAXED);
+}
+
 bool core_set_async(unsigned long ident, PyObject *exception)
 {
     enum {
         MOST = 16
     }; // threads that one thread is starting at this moment: one, but for nested calls
     PyThreadState *same[MOST];
-    size_t count = 0;
+    size_t count = 0, target = 0;
     PyThreadState *state = PyInterpreterState_ThreadHead(PyInterpreterState_Get());
     for (; state != NULL && count < MOST; state = PyThreadState_Next(state)) {
         if (__atomic_load_n(&state->thread_id, __ATOMIC_RELAXED) == ident) {
+            if (state->cframe->current_frame != NULL) {
+                target = count;
+            }
             same[count++] = state;
         }
     }
-    unsigned long expected;
-    for (size_t i = 0; i + 1 < count; i++) { // the last is the oldest: the thread itself
-        expected = ident;
-        __atomic_compare_exchange_n(&same[i]->thread_id, &expected, 0, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED);
+    for (size_t i = 0; i < count; i++) {
+        if (i != target) {
+            replace_ident(same[i], ident, 0);
+        }
     }
     bool found = PyThreadState_SetAsyncExc(ident, exception) > 0;
-    for (size_t i = 0; i + 1 < count; i++) {
-        expected = 0;
-        __atomic_compare_exchange_n(&same[i]->thread_id, &expected, ident, false, __ATOMIC_RELAXED,
-                                    __ATOMIC_RELAXED);
+    for (size_t i = 0; i < count; i++) {
+        if (i != target) {
+            replace_ident(same[i], 0, ident);
+        }
     }
     return found;
 }

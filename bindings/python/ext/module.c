@@ -3,7 +3,8 @@
 // Set-up of forkless._core: the module state, its runtime, and the functions that belong to no
 // type.
 
-#include "state.h"
+#include "actor.h"
+#include "places.h"
 
 #include <unistd.h>
 
@@ -164,11 +165,13 @@ static PyObject *module_unpack(PyObject *module, PyObject *data)
 
 static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"dumps", "loads", "dump_bytes", "error_record", "rebuild_error", NULL};
+    static char *names[] = {"dumps",         "loads",       "dump_bytes",  "error_record",
+                            "rebuild_error", "dump_parcel", "load_parcel", NULL};
     core_state *state = core_state_of(module);
-    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOO:configure", names, &dumps, &loads,
-                                     &dump_bytes, &error_record, &rebuild_error)) {
+    PyObject *dumps, *loads, *dump_bytes, *error_record, *rebuild_error, *dump_parcel, *load_parcel;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOOOOO:configure", names, &dumps, &loads,
+                                     &dump_bytes, &error_record, &rebuild_error, &dump_parcel,
+                                     &load_parcel)) {
         return NULL;
     }
     // Once, during an import, so that others may read them without a lock.
@@ -181,13 +184,46 @@ static PyObject *module_configure(PyObject *module, PyObject *args, PyObject *kw
     Py_SETREF(state->dump_bytes, Py_NewRef(dump_bytes));
     Py_SETREF(state->error_record, Py_NewRef(error_record));
     Py_SETREF(state->rebuild_error, Py_NewRef(rebuild_error));
+    Py_SETREF(state->dump_parcel, Py_NewRef(dump_parcel));
+    Py_SETREF(state->load_parcel, Py_NewRef(load_parcel));
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(unraisable_hook_doc,
-             "unraisable_hook(hooks, unraisable)\n--\n\n"
-             "For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran,\n"
-             "and was dropped there, is raised again; all else goes to hooks['hook'].");
+PyDoc_STRVAR(
+    unraisable_hook_doc,
+    "unraisable_hook(hooks, unraisable)\n--\n\n"
+    "For sys.unraisablehook: what others have thrown at an actor and came while a finalizer\n"
+    "ran, where it is dropped, is raised again; all else goes to hooks['hook'].\n"
+    "hooks['thrower'] is the code that calls signal handlers for others.");
+
+// Whether the exception has come through a call of `code`. False before 3.12, which forgets where
+// one came from when it is raised in another thread.
+static bool passed_through(PyObject *error, PyObject *code)
+{
+    PyTracebackObject *trace = (PyTracebackObject *)PyException_GetTraceback(error);
+    PyTracebackObject *all = trace;
+    bool passed = false;
+    for (; trace != NULL && !passed; trace = trace->tb_next) {
+        PyCodeObject *one = PyFrame_GetCode(trace->tb_frame);
+        passed = (PyObject *)one == code;
+        Py_DECREF(one);
+    }
+    Py_XDECREF(all);
+    return passed;
+}
+
+// Whether an exception that was dropped in this thread of the actor was thrown at it. What a signal
+// handler raises is meant for its own thread alone.
+static bool was_thrown(core_state *state, PyObject *actor, PyObject *hooks, PyObject *error)
+{
+    if (PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+        return true;
+    }
+    PyObject *code = PyDict_GetItemString(hooks, "thrower");
+    return is_own_thread((actor_object *)actor) && code != NULL &&
+           (PyErr_GivenExceptionMatches(error, PyExc_KeyboardInterrupt) ||
+            passed_through(error, code));
+}
 
 // In C, because what is to be raised again must not be raised in the hook.
 static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
@@ -200,8 +236,8 @@ static PyObject *module_unraisable_hook(PyObject *module, PyObject *args)
     PyObject *error = PyObject_GetAttrString(unraisable, "exc_value");
     PyObject *actor = core_current(state);
     PyObject *result = NULL;
-    if (error != NULL && actor != NULL &&
-        PyObject_TypeCheck(error, (PyTypeObject *)state->process_exit)) {
+    if (error != NULL && error != Py_None && actor != NULL &&
+        was_thrown(state, actor, hooks, error)) {
         result = PyObject_CallMethod(actor, "throw_again", "O", error);
     } else if (error != NULL) {
         PyObject *hook = PyMapping_GetItemString(hooks, "hook");
@@ -319,7 +355,7 @@ static int module_exec(PyObject *module)
     core_state *state = core_state_of(module);
     state->interp = PyInterpreterState_Get();
     prepare_for_threads(state->interp);
-    fkl_err err = fkl_runtime_create(NULL, &state->runtime);
+    fkl_err err = core_runtime_retain(&state->runtime);
     if (err != FKL_OK) {
         core_raise(state, err, "cannot make a runtime");
         return -1;
@@ -331,7 +367,9 @@ static int module_exec(PyObject *module)
     state->dump_bytes = Py_NewRef(Py_None);
     state->error_record = Py_NewRef(Py_None);
     state->rebuild_error = Py_NewRef(Py_None);
-    state->returns = core_returns_create(state->interp);
+    state->dump_parcel = Py_NewRef(Py_None);
+    state->load_parcel = Py_NewRef(Py_None);
+    state->returns = core_returns_create(state);
     if (state->returns == NULL) {
         PyErr_NoMemory();
         return -1;
@@ -341,7 +379,8 @@ static int module_exec(PyObject *module)
         core_actor_init(module, state) < 0 || core_channel_init(module, state) < 0 ||
         core_semlock_init(module, state) < 0 || core_locks_init(module) < 0 ||
         core_descriptors_init(module) < 0 || core_dispatch_init(module) < 0 ||
-        core_types_init(module) < 0 || register_before_exit(module) < 0) {
+        core_types_init(module) < 0 || core_places_init(module) < 0 ||
+        register_before_exit(module) < 0) {
         return -1;
     }
     return PyModule_AddStringConstant(module, "__version__", FKL_VERSION);
@@ -365,6 +404,8 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->dump_bytes);
     Py_VISIT(state->error_record);
     Py_VISIT(state->rebuild_error);
+    Py_VISIT(state->dump_parcel);
+    Py_VISIT(state->load_parcel);
     return 0;
 }
 
@@ -386,22 +427,9 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->dump_bytes);
     Py_CLEAR(state->error_record);
     Py_CLEAR(state->rebuild_error);
+    Py_CLEAR(state->dump_parcel);
+    Py_CLEAR(state->load_parcel);
     return 0;
-}
-
-// Orphans may still run: then the runtime stays until the process ends. But threads that run no
-// actor any more, or not yet, are only about to leave.
-static void end_runtime(fkl_runtime *runtime)
-{
-    fkl_counters count;
-    fkl_err err = fkl_runtime_shutdown(runtime, FKL_NO_WAIT);
-    fkl_runtime_counters(runtime, &count);
-    if (err == FKL_ETIMEDOUT && count.live == 0 && count.orphans == 0) {
-        err = fkl_runtime_shutdown(runtime, fkl_after_ms(50));
-    }
-    if (err == FKL_OK) {
-        (void)!fkl_runtime_destroy(runtime);
-    }
 }
 
 static void module_free(void *module)
@@ -409,7 +437,7 @@ static void module_free(void *module)
     core_state *state = core_state_of((PyObject *)module);
     module_clear((PyObject *)module);
     if (state->runtime != NULL) {
-        end_runtime(state->runtime);
+        core_runtime_release();
     }
     state->runtime = NULL;
     core_frames_fini(&state->frames);
@@ -420,7 +448,9 @@ static void module_free(void *module)
 
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#elif PY_VERSION_HEX >= 0x030C0000 // where too little else can be imported there
     {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED},
 #endif
 #if PY_VERSION_HEX >= 0x030D0000

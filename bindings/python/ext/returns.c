@@ -17,7 +17,9 @@ typedef struct returned {
 } returned;
 
 struct core_returns {
-    PyInterpreterState *interp; // compared only
+    core_visits visits;
+    struct core_returns *next;            // those of interpreters that were made earlier
+    _Atomic(PyInterpreterState *) interp; // compared only; NULL when it is gone
     // A stack, CLOSED at the end. Any thread pushes; it is only ever taken as a whole, so a push
     // that finds the top where it was is right even if that node was freed and came again
     // meanwhile.
@@ -27,14 +29,36 @@ struct core_returns {
 static returned closed;
 #define CLOSED (&closed)
 
-core_returns *core_returns_create(PyInterpreterState *interp)
+static _Atomic(core_returns *) all; // only ever added to
+
+core_returns *core_returns_create(core_state *state)
 {
-    core_returns *returns = malloc(sizeof *returns);
-    if (returns != NULL) {
-        returns->interp = interp;
-        atomic_init(&returns->top, NULL);
+    core_returns *returns = calloc(1, sizeof *returns);
+    if (returns == NULL) {
+        return NULL;
+    }
+    returns->visits.host = state;
+    atomic_init(&returns->interp, state->interp);
+    returns->next = atomic_load_explicit(&all, memory_order_relaxed);
+    // Release: pairs with the acquire in core_returns_take().
+    while (!atomic_compare_exchange_weak_explicit(&all, &returns->next, returns,
+                                                  memory_order_release, memory_order_relaxed)) {
     }
     return returns;
+}
+
+core_visits *core_returns_visits(core_returns *returns)
+{
+    return &returns->visits;
+}
+
+core_returns *core_returns_take(fkl_msg *msg, void **object)
+{
+    core_returns *owner = atomic_load_explicit(&all, memory_order_acquire);
+    while (owner != NULL && fkl_msg_take_ref(msg, owner, object) != FKL_OK) {
+        owner = owner->next;
+    }
+    return owner;
 }
 
 static void drop_all(returned *first)
@@ -61,6 +85,9 @@ void core_returns_drain(core_returns *returns)
 void core_returns_close(core_returns *returns)
 {
     drop_all(atomic_exchange_explicit(&returns->top, CLOSED, memory_order_acquire));
+    // Relaxed: another one may be made at the same address, but by then this is long visible to
+    // those whom its making has been told.
+    atomic_store_explicit(&returns->interp, NULL, memory_order_relaxed);
 }
 
 // Whether this is a thread of the interpreter that waits for something meanwhile. At the end of all
@@ -77,12 +104,13 @@ static bool is_detached_from(PyInterpreterState *interp)
 void core_returns_put(void *object, void *ctx)
 {
     core_returns *returns = ctx;
+    PyInterpreterState *interp = atomic_load_explicit(&returns->interp, memory_order_relaxed);
     PyThreadState *thread = core_attached();
-    if (thread != NULL && PyThreadState_GetInterpreter(thread) == returns->interp) {
+    if (thread != NULL && PyThreadState_GetInterpreter(thread) == interp) {
         Py_DECREF((PyObject *)object);
         return;
     }
-    if (thread == NULL && is_detached_from(returns->interp)) {
+    if (thread == NULL && is_detached_from(interp)) {
         PyGILState_STATE attached = PyGILState_Ensure();
         Py_DECREF((PyObject *)object);
         PyGILState_Release(attached);

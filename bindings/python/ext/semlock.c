@@ -10,11 +10,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 enum { RECURSIVE_MUTEX = 0, SEMAPHORE = 1 };
 
-typedef struct {
-    PyObject_HEAD
+struct core_semaphore {
+    atomic_uint refs; // objects and messages, of any interpreter
     fkl_sem *sem;
     int kind;
     int max_value;
@@ -25,7 +26,59 @@ typedef struct {
     atomic_ulong owner;
     atomic_int count;
     atomic_int process; // of the owner: its pid, or 0 for the real process
+};
+
+typedef struct {
+    PyObject_HEAD
+    core_semaphore *lock;
 } semlock_object;
+
+static fkl_err create(int kind, int value, int max_value, core_semaphore **out)
+{
+    core_semaphore *lock = calloc(1, sizeof *lock);
+    if (lock == NULL) {
+        return FKL_ENOMEM;
+    }
+    atomic_init(&lock->refs, 1);
+    lock->kind = kind;
+    lock->max_value = max_value;
+    fkl_err err = fkl_sem_create(NULL, value, max_value, &lock->sem);
+    if (err != FKL_OK) {
+        free(lock);
+        return err;
+    }
+    *out = lock;
+    return FKL_OK;
+}
+
+core_semaphore *core_semaphore_of(core_state *state, PyObject *object)
+{
+    if (!PyObject_TypeCheck(object, state->semlock_type)) {
+        return NULL;
+    }
+    core_semaphore *lock = ((semlock_object *)object)->lock;
+    atomic_fetch_add_explicit(&lock->refs, 1, memory_order_relaxed); // the object has one
+    return lock;
+}
+
+void core_semaphore_release(core_semaphore *lock)
+{
+    // acq_rel: what the others did with it comes before its end.
+    if (atomic_fetch_sub_explicit(&lock->refs, 1, memory_order_acq_rel) == 1) {
+        fkl_sem_release(lock->sem);
+        free(lock);
+    }
+}
+
+PyObject *core_semaphore_wrap(core_state *state, core_semaphore *lock)
+{
+    semlock_object *self = (semlock_object *)state->semlock_type->tp_alloc(state->semlock_type, 0);
+    if (self != NULL) {
+        atomic_fetch_add_explicit(&lock->refs, 1, memory_order_relaxed); // the caller has one
+        self->lock = lock;
+    }
+    return (PyObject *)self;
+}
 
 static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -44,9 +97,7 @@ static PyObject *semlock_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (self == NULL) {
         return NULL;
     }
-    self->kind = kind;
-    self->max_value = max_value;
-    fkl_err err = fkl_sem_create(NULL, value, max_value, &self->sem);
+    fkl_err err = create(kind, value, max_value, &self->lock);
     if (err != FKL_OK) {
         Py_DECREF(self);
         if (err == FKL_EINVAL) { // what sem_open() reports
@@ -62,8 +113,8 @@ static void semlock_dealloc(semlock_object *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     core_note_left((PyObject *)self);
-    if (self->sem != NULL) {
-        fkl_sem_release(self->sem);
+    if (self->lock != NULL) {
+        core_semaphore_release(self->lock);
     }
     type->tp_free(self);
     Py_DECREF(type);
@@ -73,16 +124,16 @@ static bool is_mine(semlock_object *self)
 {
     // Acquire: pairs with the release in note_acquired(). A count that another thread has raised
     // comes with that thread's id, and not with the one that this thread left here before.
-    return atomic_load_explicit(&self->count, memory_order_acquire) > 0 &&
-           atomic_load_explicit(&self->owner, memory_order_relaxed) == PyThread_get_thread_ident();
+    return atomic_load_explicit(&self->lock->count, memory_order_acquire) > 0 &&
+           atomic_load_explicit(&self->lock->owner, memory_order_relaxed) == PyThread_get_thread_ident();
 }
 
 static void note_acquired(semlock_object *self)
 {
     int process = core_pid(core_state_of_type(Py_TYPE(self)));
-    atomic_store_explicit(&self->owner, PyThread_get_thread_ident(), memory_order_relaxed);
-    atomic_store_explicit(&self->process, process, memory_order_relaxed);
-    atomic_fetch_add_explicit(&self->count, 1, memory_order_release); // see is_mine()
+    atomic_store_explicit(&self->lock->owner, PyThread_get_thread_ident(), memory_order_relaxed);
+    atomic_store_explicit(&self->lock->process, process, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->lock->count, 1, memory_order_release); // see is_mine()
 }
 
 typedef struct {
@@ -99,13 +150,13 @@ static fkl_err do_wait(void *ctx)
 // 1 acquired, 0 not before the deadline, -1 with an exception set.
 static int acquire(semlock_object *self, bool block, PyObject *timeout)
 {
-    if (self->kind == RECURSIVE_MUTEX && is_mine(self)) {
-        atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    if (self->lock->kind == RECURSIVE_MUTEX && is_mine(self)) {
+        atomic_fetch_add_explicit(&self->lock->count, 1, memory_order_relaxed);
         return 1;
     }
-    fkl_err err = fkl_sem_try_wait(self->sem);
+    fkl_err err = fkl_sem_try_wait(self->lock->sem);
     if (err == FKL_EEMPTY && block) {
-        acquisition a = {.sem = self->sem};
+        acquisition a = {.sem = self->lock->sem};
         if (core_deadline(timeout, &a.deadline) < 0) {
             return -1;
         }
@@ -146,24 +197,24 @@ static PyObject *semlock_acquire(semlock_object *self, PyObject *args, PyObject 
 static int release(semlock_object *self)
 {
     core_note_left((PyObject *)self);
-    if (self->kind == RECURSIVE_MUTEX) {
+    if (self->lock->kind == RECURSIVE_MUTEX) {
         if (!is_mine(self)) {
             PyErr_SetString(PyExc_AssertionError,
                             "attempt to release recursive lock not owned by thread");
             return -1;
         }
-        if (atomic_load_explicit(&self->count, memory_order_relaxed) > 1) {
-            atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
+        if (atomic_load_explicit(&self->lock->count, memory_order_relaxed) > 1) {
+            atomic_fetch_sub_explicit(&self->lock->count, 1, memory_order_relaxed);
             return 0;
         }
     }
     // Before the post: afterwards the next holder counts itself.
-    atomic_fetch_sub_explicit(&self->count, 1, memory_order_relaxed);
-    fkl_err err = fkl_sem_post(self->sem);
+    atomic_fetch_sub_explicit(&self->lock->count, 1, memory_order_relaxed);
+    fkl_err err = fkl_sem_post(self->lock->sem);
     if (err == FKL_OK) {
         return 0;
     }
-    atomic_fetch_add_explicit(&self->count, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->lock->count, 1, memory_order_relaxed);
     PyErr_SetString(PyExc_ValueError, "semaphore or lock released too many times");
     return -1;
 }
@@ -209,35 +260,12 @@ int core_wait_for_certain(fkl_sem *sem)
 
 static int acquire_for_certain(semlock_object *self)
 {
-    if (core_wait_for_certain(self->sem) < 0) {
+    if (core_wait_for_certain(self->lock->sem) < 0) {
         return -1;
     }
     note_acquired(self);
     return 0;
 }
-
-#if PY_VERSION_HEX >= 0x030C0000
-#define take_raised PyErr_GetRaisedException
-#define set_raised PyErr_SetRaisedException
-#else
-static PyObject *take_raised(void)
-{
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (trace != NULL) {
-        PyException_SetTraceback(value, trace);
-    }
-    Py_XDECREF(type);
-    Py_XDECREF(trace);
-    return value;
-}
-
-static void set_raised(PyObject *raised)
-{
-    PyErr_Restore(Py_NewRef(Py_TYPE(raised)), raised, PyException_GetTraceback(raised));
-}
-#endif
 
 PyDoc_STRVAR(wait_in_condition_doc,
              "_wait_in_condition(sleeping, waiting, woken, timeout)\n--\n\n"
@@ -254,20 +282,20 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
         release(sleeping) < 0) {
         return NULL;
     }
-    int depth = atomic_load_explicit(&self->count, memory_order_relaxed);
+    int depth = atomic_load_explicit(&self->lock->count, memory_order_relaxed);
     for (int i = 0; i < depth; i++) {
         if (release(self) < 0) {
             return NULL;
         }
     }
     int acquired = acquire(waiting, true, timeout);
-    PyObject *raised = take_raised();
+    PyObject *raised = PyErr_GetRaisedException();
     int failed = release(woken) < 0 || (depth > 0 && acquire_for_certain(self) < 0);
     for (int i = 1; i < depth && !failed; i++) {
         failed = acquire(self, false, Py_None) < 0; // one more time by the owner: never waits
     }
     if (raised != NULL && !failed) {
-        set_raised(raised);
+        PyErr_SetRaisedException(raised);
     } else {
         Py_XDECREF(raised);
     }
@@ -277,7 +305,7 @@ static PyObject *semlock_wait_in_condition(semlock_object *self, PyObject *args)
 // Takes a unit from each side. Never blocks.
 static int cancel_one(semlock_object *one, semlock_object *other)
 {
-    return fkl_sem_try_wait(one->sem) == FKL_OK && fkl_sem_try_wait(other->sem) == FKL_OK;
+    return fkl_sem_try_wait(one->lock->sem) == FKL_OK && fkl_sem_try_wait(other->lock->sem) == FKL_OK;
 }
 
 PyDoc_STRVAR(notify_doc,
@@ -297,16 +325,16 @@ static PyObject *semlock_notify(semlock_object *self, PyObject *args)
     while (cancel_one(woken, sleeping)) { // those whose waits have timed out
     }
     long count = 0;
-    while (count < most && fkl_sem_try_wait(sleeping->sem) == FKL_OK) {
-        (void)!fkl_sem_post(waiting->sem); // fails for 2^31 waiters
+    while (count < most && fkl_sem_try_wait(sleeping->lock->sem) == FKL_OK) {
+        (void)!fkl_sem_post(waiting->lock->sem); // fails for 2^31 waiters
         count++;
     }
     for (long i = 0; i < count; i++) { // they have nothing to wait for
-        if (core_wait_for_certain(woken->sem) < 0) {
+        if (core_wait_for_certain(woken->lock->sem) < 0) {
             return NULL;
         }
     }
-    while (count > 0 && fkl_sem_try_wait(waiting->sem) == FKL_OK) { // not taken, by a timeout
+    while (count > 0 && fkl_sem_try_wait(waiting->lock->sem) == FKL_OK) { // not taken, by a timeout
     }
     Py_RETURN_NONE;
 }
@@ -393,8 +421,8 @@ static PyObject *semlock_exit(semlock_object *self, PyObject *const *args, Py_ss
 static PyObject *semlock_count(semlock_object *self, PyObject *unused)
 {
     (void)unused;
-    int count = atomic_load_explicit(&self->count, memory_order_acquire); // see is_mine()
-    int process = atomic_load_explicit(&self->process, memory_order_relaxed);
+    int count = atomic_load_explicit(&self->lock->count, memory_order_acquire); // see is_mine()
+    int process = atomic_load_explicit(&self->lock->process, memory_order_relaxed);
     return PyLong_FromLong(process == core_pid(core_state_of_type(Py_TYPE(self))) ? count : 0);
 }
 
@@ -407,13 +435,13 @@ static PyObject *semlock_is_mine(semlock_object *self, PyObject *unused)
 static PyObject *semlock_get_value(semlock_object *self, PyObject *unused)
 {
     (void)unused;
-    return PyLong_FromLongLong(fkl_sem_value(self->sem));
+    return PyLong_FromLongLong(fkl_sem_value(self->lock->sem));
 }
 
 static PyObject *semlock_is_zero(semlock_object *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(fkl_sem_value(self->sem) == 0);
+    return PyBool_FromLong(fkl_sem_value(self->lock->sem) == 0);
 }
 
 // Actors share the object, so there is nothing to reset in a new one.
@@ -427,19 +455,19 @@ static PyObject *semlock_after_fork(semlock_object *self, PyObject *unused)
 static PyObject *semlock_handle(semlock_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromVoidPtr(self->sem);
+    return PyLong_FromVoidPtr(self->lock->sem);
 }
 
 static PyObject *semlock_kind(semlock_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromLong(self->kind);
+    return PyLong_FromLong(self->lock->kind);
 }
 
 static PyObject *semlock_max_value(semlock_object *self, void *unused)
 {
     (void)unused;
-    return PyLong_FromLong(self->max_value);
+    return PyLong_FromLong(self->lock->max_value);
 }
 
 static PyObject *semlock_name(semlock_object *self, void *unused)

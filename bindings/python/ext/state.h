@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The state of one copy of the extension module, and what its files call from each other. There is
-// no process-global state: every interpreter that imports the module has a runtime of its own.
+// The state of one copy of the extension module, and what its files call from each other. Every
+// interpreter that imports the module has its own; what they have in common (shared.c, processes.c,
+// places.c) holds no Python object.
 #ifndef FORKLESS_EXT_STATE_H
 #define FORKLESS_EXT_STATE_H
 
 #include "compat.h"
 
+#include "stream.h"
+
 #include <forkless/forkless.h>
 #include <stdatomic.h>
 
 typedef struct core_returns core_returns;
+typedef struct core_semaphore core_semaphore;
 
 // Chunks of memory for frames that no thread state has; zeroed to begin with. See frames.c.
 enum { CORE_FRAMES_KEPT = 4 };
@@ -20,7 +24,7 @@ typedef struct core_frames {
 
 typedef struct core_state {
     PyInterpreterState *interp;
-    fkl_runtime *runtime;
+    fkl_runtime *runtime;  // one for all interpreters
     core_returns *returns; // objects of this interpreter that others let go of
     // Types
     PyTypeObject *actor_type;
@@ -40,8 +44,10 @@ typedef struct core_state {
     PyObject *dump_bytes;    // dump_bytes(obj) -> bytes, a pickle for whomever
     PyObject *error_record;  // error_record(exception) -> dict, for FKL_EXT_ERROR
     PyObject *rebuild_error; // rebuild_error(dict) -> exception, for FKL_EXT_ERROR
+    // dump_parcel(obj) -> (list of bytes, list of (thing, role)), for another interpreter
+    PyObject *dump_parcel;
+    PyObject *load_parcel; // load_parcel(bytes-like, list of things) -> obj
     core_frames frames;
-    atomic_int next_pid;
     bool parallel;        // there is more than one processor
     atomic_uint releases; // how often a wait has given up the GIL; see await_gil() in actor.c
     atomic_int booting;   // threads of actors that are not yet attached to the interpreter
@@ -221,10 +227,48 @@ int core_locks_init(PyObject *module);
 // Takes a unit even in an actor that is being ended. Returns -1 with an exception set.
 int core_wait_for_certain(fkl_sem *sem);
 
+// Of semlock.c, for parcels: a reference to what is behind a SemLock, or NULL for other objects;
+// and a SemLock for it.
+core_semaphore *core_semaphore_of(core_state *state, PyObject *object);
+void core_semaphore_release(core_semaphore *lock);
+PyObject *core_semaphore_wrap(core_state *state, core_semaphore *lock);
+
+// Of channel.c, the same for channels.
+core_stream *core_channel_stream(core_state *state, PyObject *object);
+PyObject *core_channel_wrap(core_state *state, core_stream *stream);
+
+// shared.c
+
+int core_next_pid(void);
+
+fkl_err core_runtime_retain(fkl_runtime **out);
+void core_runtime_release(void);
+
+// Who comes to an interpreter from another one.
+typedef struct core_visits {
+    core_state *host;
+    atomic_int count;
+    atomic_bool closed;
+} core_visits;
+
+// Calls the function in the calling thread, but in the interpreter of `visits`, with no exception
+// set before and after. Waits for that one's GIL. Returns whether it could be done: not when the
+// interpreter is about to end, or there is no memory.
+bool core_visit(core_visits *visits, void (*function)(core_state *host, void *arg), void *arg);
+
+// Lets nobody come any more, and waits until all have gone. For threads of the interpreter.
+void core_visits_close(core_visits *visits);
+
 // returns.c
 
 // Never freed: messages that outlive the interpreter point to it. NULL: no memory.
-core_returns *core_returns_create(PyInterpreterState *interp);
+core_returns *core_returns_create(core_state *state);
+
+core_visits *core_returns_visits(core_returns *returns);
+
+// Takes the reference out of a message of core_returns_put(), whoever owns it. Returns the owner,
+// or NULL for other messages.
+core_returns *core_returns_take(fkl_msg *msg, void **object);
 
 // The release function of messages that carry a strong reference; `ctx` is the core_returns of the
 // interpreter that the object belongs to. Threads: any, with a Python state or without.
@@ -252,6 +296,9 @@ int core_encode(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight)
 int core_encode_shared(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
 // The same for the bytes of a buffer: an exact bytes object is shared.
 int core_encode_bytes(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight);
+// The same as the three for a receiver in any interpreter.
+int core_encode_abroad(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+int core_encode_bytes_abroad(core_state *state, PyObject *buffer, fkl_msg **out, size_t *weight);
 
 // Decodes and destroys a message. Returns NULL with an exception set.
 PyObject *core_decode(core_state *state, fkl_msg *msg);
@@ -263,6 +310,19 @@ PyObject *core_unpack(core_state *state, const void *data, size_t len);
 
 // Packs plain data as msgpack into a bytes object; TypeError for anything else.
 PyObject *core_pack(core_state *state, PyObject *obj);
+
+// parcel.c
+
+// A message without any Python object: the bytes of the pieces, a list of bytes objects, and what
+// else is in the list `things`, of (thing, role): channels, with what becomes an end of them;
+// semaphores; numbers of descriptors, which it owns even if it fails. Returns -1 with an exception
+// set.
+int core_parcel_create(core_state *state, core_kind kind, PyObject *pieces, PyObject *things,
+                       fkl_msg **out, size_t *weight);
+
+// Opens such a message, as core_decode() or core_decode_bytes(), and does not destroy it. Returns
+// -1 with an exception set, 0 when it is a message of another kind.
+int core_parcel_decode(core_state *state, fkl_msg *msg, bool as_bytes, PyObject **out);
 
 // copy.c
 

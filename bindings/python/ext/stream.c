@@ -38,6 +38,8 @@ struct core_stream {
     atomic_uint waiting; // senders that wait for room, or have just been given up
     atomic_bool refused;
     atomic_bool used;
+    atomic_bool shared;
+    atomic_uint ends[3]; // by core_role: those that have not left
     fkl_sem *room; // NULL without a bound; a unit for each of those to look again
 };
 
@@ -176,6 +178,8 @@ static fkl_err create(size_t capacity, size_t limit, wire *wire, unsigned side, 
     stream->wire = wire;
     stream->side = side;
     stream->limit = limit;
+    atomic_init(&stream->ends[CORE_READER], 1);
+    atomic_init(&stream->ends[CORE_WRITER], 1);
     *out = stream;
     return FKL_OK;
 }
@@ -407,4 +411,42 @@ bool core_stream_was_used(core_stream *stream)
 const fkl_channel *core_stream_channel(const core_stream *stream)
 {
     return stream->channel;
+}
+
+// Interpreters and ends
+
+// Relaxed, as the look at it: who sends at the same moment may still send an object, and who
+// receives copes with that.
+void core_stream_share(core_stream *stream)
+{
+    atomic_store_explicit(&stream->shared, true, memory_order_relaxed);
+}
+
+bool core_stream_is_shared(core_stream *stream)
+{
+    return atomic_load_explicit(&stream->shared, memory_order_relaxed);
+}
+
+bool core_stream_weighs(core_stream *stream)
+{
+    return stream->limit > 0;
+}
+
+void core_stream_enter(core_stream *stream, core_role role)
+{
+    atomic_fetch_add_explicit(&stream->ends[role], 1, memory_order_relaxed); // the caller has one
+}
+
+void core_stream_leave(core_stream *stream, core_role role)
+{
+    // acq_rel: what the others have sent comes before the end.
+    if (role == CORE_NO_END ||
+        atomic_fetch_sub_explicit(&stream->ends[role], 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    if (role == CORE_WRITER) {
+        core_stream_close(stream);
+    } else {
+        core_stream_refuse(stream);
+    }
 }

@@ -48,4 +48,16 @@ FKL_MUST_CHECK fkl_err core_stream_descriptor(core_stream *stream, bool sending,
 // The channel beneath, for looking at it.
 const fkl_channel *core_stream_channel(const core_stream *stream);
 
+// Marks it, for good: it has been shown to a second interpreter, so that what is sent must be read
+// without the objects of the first.
+void core_stream_share(core_stream *stream);
+bool core_stream_is_shared(core_stream *stream);
+bool core_stream_weighs(core_stream *stream); // whether its bound is in bytes
+
+// Who may send to it and receive from it, for the ends of pipes: 1 each to begin with, for what the
+// maker makes of it. Leaving as the last writer closes it, as the last reader refuses it.
+typedef enum core_role { CORE_NO_END = 0, CORE_READER = 1, CORE_WRITER = 2 } core_role;
+void core_stream_enter(core_stream *stream, core_role role); // while another one is there
+void core_stream_leave(core_stream *stream, core_role role);
+
 #endif

@@ -27,6 +27,16 @@ static PyType_Spec module_type_spec = {
 
 // What assigning to __class__ does, which refuses classes whose type is `type` itself because that
 // one is immutable: it stays so, the class alone gets another one.
+//
+// Other threads may use the class meanwhile, and without the GIL they do not wait. Each finds one
+// type or the other, since a pointer is stored at once: release, and readers follow it, so that
+// they see the new type complete (the load that pairs with it is the interpreter's Py_TYPE(),
+// ordered by its address dependency). Either will do: one is derived from the other, their layout
+// is the same, and what they say differs only in who serves an assignment to the attribute that is
+// being isolated, whose value before and after is that of the real process. Reads of it do not
+// depend on the metaclass, see _Inherited in slots.py, and so what the interpreter has cached of a
+// lookup stays true. Whoever has found the former type holds no reference to it, so without the GIL
+// it is kept for ever.
 static PyObject *set_metaclass(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -47,11 +57,15 @@ static PyObject *set_metaclass(PyObject *module, PyObject *args)
     if (PyType_HasFeature(metaclass, Py_TPFLAGS_HEAPTYPE)) {
         Py_INCREF(metaclass); // instances hold a reference to a heap type, and to no other
     }
+#ifdef Py_GIL_DISABLED
+    __atomic_store_n(&((PyObject *)cls)->ob_type, metaclass, __ATOMIC_RELEASE);
+#else
     Py_SET_TYPE((PyObject *)cls, metaclass);
-    PyType_Modified(cls);
     if (PyType_HasFeature(before, Py_TPFLAGS_HEAPTYPE)) {
         Py_DECREF(before);
     }
+#endif
+    PyType_Modified(cls);
     Py_RETURN_NONE;
 }
 

@@ -40,12 +40,15 @@ _EMULATION = _HERE.parent / "support" / "no_processes.py"
 _MODES = {
     **{
         method: ("multiprocessing", method, None)
-        for method in ("fork", "spawn", "forkserver", "actor")
+        for method in ("fork", "spawn", "forkserver", "actor", "interpreter")
     },
     "futures": ("futures", "fork", None),
     "no-processes": ("multiprocessing", "fork", "none"),
     "no-processes-futures": ("futures", "fork", "none"),
 }
+
+# What ours are compared with.
+_LIKE = {"actor": "fork", "interpreter": "fork"}
 
 # Classes that take long come first, so that no child is left with one at the end.
 _LONG = ("Barrier", "Condition", "Manager", "Pool", "Wait", "Resource", "SharedMemory", "Deadlock")
@@ -301,7 +304,7 @@ def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Ve
     run = Run(suite, method, variant, options.record, options.limit, [], folder)
     exceptions = exceptions_of(mode, python)
     run.limits = exceptions.limits
-    path = expectations.baseline_file(suite, "fork" if method == "actor" else method, python)
+    path = expectations.baseline_file(suite, _LIKE.get(method, method), python)
     if not all_tests(run):
         print(f"{python} {mode}: this interpreter has no such tests")
         return None

@@ -354,7 +354,7 @@ def test_poll_tells_without_taking(channel):
     "call",
     [
         lambda channel: channel.put(),
-        lambda channel: channel.put(1, True, 1, 1),
+        lambda channel: channel.put(1, True, 1, 1, 1, 1),
         lambda channel: channel.get(True, 1, 1),
         lambda channel: channel.get(True, "soon"),
         lambda channel: channel.poll("soon"),
@@ -367,6 +367,42 @@ def test_wrong_arguments_are_type_errors(channel, call):
     with pytest.raises(TypeError):
         call(channel)
     assert len(channel) == 0
+
+
+class Owner:
+    def __init__(self):
+        self.told = []
+
+    def _not_sent(self, error, obj):
+        self.told.append((type(error), obj))
+
+    def _uncount(self):
+        self.told.append("uncounted")
+
+
+def test_the_owner_is_told_of_what_cannot_be_sent():
+    channel, owner, unpicklable = _core.Channel(1), Owner(), lambda: None
+    channel.put(unpicklable, True, None, owner)
+    assert owner.told and owner.told.pop()[1] is unpicklable
+    channel.put(1, True, None, owner)
+    with pytest.raises(queue.Full):
+        channel.put(2, False, None, owner)
+    channel.close()
+    channel.put(3, True, None, owner)
+    assert owner.told == [(ValueError, 3)]
+
+
+def test_a_counter_counts_what_was_put_and_the_owner_the_rest():
+    channel, owner, counter = _core.Channel(1), Owner(), _core.SemLock(1, 0, 9)
+    channel.put(1, True, None, owner, counter)
+    with pytest.raises(queue.Full):
+        channel.put(2, False, None, owner, counter)
+    assert owner.told == ["uncounted"]
+    channel.put(lambda: None, True, None, owner, counter)  # its owner uncounts it
+    assert counter._get_value() == 3
+    with pytest.raises(AttributeError, match="release"):
+        channel.put(1, True, None, owner, None)
+    assert len(channel) == 1
 
 
 def test_a_timeout_that_is_not_a_number_is_refused(channel):

@@ -4,6 +4,7 @@
 import functools
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
@@ -139,7 +140,7 @@ def wait_for(event):
 
 def test_shutdown_cancels_what_has_not_begun(context):
     executor = ProcessPoolExecutor(1, mp_context=context)
-    with multiprocessing.Manager() as manager:
+    with context.Manager() as manager:
         event = manager.Event()
         futures = [executor.submit(wait_for, event) for _ in range(10)]
         assert eventually(futures[0].running)
@@ -213,3 +214,33 @@ def test_its_queue_is_a_channel_although_its_class_is_older(context):
 def test_a_partial_and_a_large_result_cross(executor):
     assert executor.submit(functools.partial(pow, 2), 5).result(DEADLINE) == 32
     assert executor.submit(bytes, 1 << 22).result(DEADLINE) == bytes(1 << 22)
+
+
+class Ending:
+    """In the place of threading.Thread.start: no more threads than `left`, as when the interpreter ends."""
+
+    def __init__(self, left):
+        self.left = left
+        self.start = threading.Thread.start
+
+    def __get__(self, thread, kind=None):
+        return lambda: self(thread)
+
+    def __call__(self, thread):
+        if not self.left:
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        self.left -= 1
+        self.start(thread)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="it waits for ever, also with processes")
+@pytest.mark.parametrize("method", ["actor", "fork"])
+def test_an_executor_breaks_where_no_thread_can_be_started(installed, monkeypatch, method):
+    """The first thread is its own. With processes the second belongs to the queue of its calls."""
+    context = multiprocessing.get_context(method)
+    monkeypatch.setattr(threading.Thread, "start", Ending(left=1))
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(square, 2).result(DEADLINE)
+        with pytest.raises(BrokenProcessPool):
+            executor.submit(square, 2)

@@ -126,3 +126,33 @@ def test_an_object_whose_message_another_thread_drops_is_freed():
     thread.start()
     thread.join(LIMIT)
     assert freed.wait(LIMIT)
+
+
+class Settings:
+    value = 0
+
+
+class Meta(type):
+    """The type that a class gets while others use it."""
+
+
+def test_a_class_can_get_another_type_while_threads_use_it():
+    done, odd = threading.Event(), []
+
+    def use():
+        while not done.is_set():
+            Settings.value = Settings.value + 1
+            if type(Settings) not in (type, Meta) or not isinstance(Settings().value, int):
+                odd.append(type(Settings))
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        _core.set_metaclass(Settings, Meta)
+        time.sleep(0)
+        _core.set_metaclass(Settings, type)
+    done.set()
+    for thread in threads:
+        thread.join(LIMIT)
+    assert odd == [] and type(Settings) is type

@@ -363,3 +363,48 @@ if __name__ == '__main__':
         )
         == []
     )
+
+
+@pytest.mark.parametrize("variant", no_processes.VARIANTS)
+def test_the_process_that_tracks_resources_can_be_killed_and_loses_no_names(emulation, variant):
+    program = """
+import os, signal, warnings
+import forkless, multiprocessing
+from multiprocessing import resource_tracker, shared_memory
+
+warnings.showwarning = lambda message, *rest: print(str(message).partition(':')[2].strip())
+forkless.install()
+tracker = resource_tracker._resource_tracker
+memory = shared_memory.SharedMemory(create=True, size=8)
+resource_tracker.ensure_running()
+first = tracker._pid
+os.kill(first, signal.SIGTERM)
+print(os.waitpid(first, os.WNOHANG))
+resource_tracker.ensure_running()
+print(tracker._pid == first)
+os.kill(first, signal.SIGKILL)
+print(os.waitstatus_to_exitcode(os.waitpid(first, 0)[1]))
+multiprocessing.get_context('spawn').Lock()
+print(tracker._pid not in (None, first))
+memory.close()
+memory.unlink()
+
+resource_tracker._CLEANUP_FUNCS.setdefault('dummy', id)  # older ones have no such type
+for leaves in (True, False):
+    other = resource_tracker.ResourceTracker()
+    other.ensure_running()
+    other.register('name', 'dummy')
+    if not leaves:
+        other.unregister('name', 'dummy')
+    other._stop()
+    print(other._exitcode)
+"""
+    assert emulation(program, variant) == [
+        "(0, 0)",
+        "True",
+        "-9",
+        "process died unexpectedly, relaunching.  Some resources might leak.",
+        "True",
+        "1",
+        "0",
+    ]

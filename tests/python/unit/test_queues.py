@@ -7,6 +7,7 @@ import multiprocessing.queues
 import os
 import pickle
 import queue
+import signal
 import threading
 import time
 
@@ -247,6 +248,44 @@ def test_queue_reports_and_simple_queue_raises_what_cannot_be_pickled(make, kind
         assert report.startswith("Traceback") and "cannot pickle" in report
     items.put("after")
     assert items.get() == "after"
+
+
+class Late(Exception):
+    pass
+
+
+def raise_late(signum, frame):
+    raise Late
+
+
+def put_until_the_alarm(items, told):
+    before = signal.signal(signal.SIGALRM, raise_late)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        while True:
+            items.put("as much as there is room")
+    except Late:
+        told.put("raised")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("maxsize", [1, 0])
+@pytest.mark.parametrize("kind", ["Queue", "JoinableQueue"])
+def test_what_a_signal_handler_raises_in_put_is_raised_by_put(actors, kind, maxsize, capsys):
+    items, told = getattr(actors, kind)(maxsize), actors.Queue()
+    put_until_the_alarm(items, told)
+    process = actors.Process(target=put_until_the_alarm, args=(items, told))
+    process.start()
+    process.join(60)
+    assert [told.get(timeout=30) for _ in range(2)] == ["raised", "raised"]
+    assert capsys.readouterr().err == ""
+    if kind == "JoinableQueue":
+        while not items.empty():
+            items.get()
+            items.task_done()
+        items.join()
 
 
 def raise_and_put(items):

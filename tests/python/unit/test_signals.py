@@ -3,8 +3,10 @@
 
 import os
 import signal
+import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -481,3 +483,52 @@ def test_a_wrong_timer_is_refused_as_in_a_real_process(inside, seconds):
 
 def set_timer(seconds):
     return caught(signal.setitimer, signal.ITIMER_REAL, seconds)[0].__name__
+
+
+class Stop(Exception):
+    pass
+
+
+def raise_stop(signum, frame):
+    raise Stop
+
+
+def wait_in_a_finalizer(answers, handler):
+    """What is thrown comes where the interpreter drops it."""
+
+    def finalize(reference):
+        answers.put("ready")
+        while True:
+            pass
+
+    signal.signal(signal.SIGINT, handler)
+    thing = Stop()
+    reference = weakref.ref(thing, finalize)
+    try:
+        del thing
+        while reference() is None:  # always
+            pass
+    except (Stop, KeyboardInterrupt) as error:
+        answers.put(type(error).__name__)
+
+
+@pytest.mark.parametrize(
+    ("handler", "raised"),
+    [
+        pytest.param(
+            raise_stop,
+            "Stop",
+            marks=pytest.mark.skipif(
+                sys.version_info < (3, 12), reason="nothing tells where an exception has come from"
+            ),
+        ),
+        (signal.default_int_handler, "KeyboardInterrupt"),
+    ],
+)
+def test_what_a_handler_raises_is_not_lost_in_a_finalizer(run, handler, raised):
+    """It may be that of an object of another process, whose memory is the same."""
+    process, answers = run(wait_in_a_finalizer, handler)
+    os.kill(process.pid, signal.SIGINT)
+    assert answers.get(timeout=30) == raised
+    process.join(30)
+    assert process.exitcode == 0

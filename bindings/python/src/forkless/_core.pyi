@@ -106,9 +106,20 @@ class Channel:
     @property
     def used(self) -> bool:
         """Whether anything was ever put."""
-    def put(self, obj: object, block: object = True, timeout: _Seconds | None = None, /) -> None:
+    def put(
+        self,
+        obj: object,
+        block: object = True,
+        timeout: _Seconds | None = None,
+        owner: Any = ...,
+        counter: SemLock = ...,
+        /,
+    ) -> None:
         """Send a copy. Raises queue.Full after the timeout, ValueError when the channel is closed,
-        BrokenPipeError when nobody gets from it any more, and what pickling raises."""
+        BrokenPipeError when nobody gets from it any more, and what pickling raises. With an owner,
+        owner._not_sent(exception, obj) is called instead, but for queue.Full; with a counter too, it is
+        released first, and owner._uncount() called where queue.Full or what a handler of a signal
+        raised is raised."""
     def put_bytes(
         self, buffer: Buffer, block: object = True, timeout: _Seconds | None = None, /
     ) -> None:
@@ -285,8 +296,9 @@ def configure(
     call is a RuntimeError."""
 
 def unraisable_hook(hooks: dict[str, Any], unraisable: Any, /) -> None:
-    """For sys.unraisablehook: a ProcessExit that came to an actor while a finalizer ran, and was dropped
-    there, is raised again; all else goes to hooks['hook']."""
+    """For sys.unraisablehook: what others have thrown at an actor and came while a finalizer ran, where it
+    is dropped, is raised again; all else goes to hooks['hook']. hooks['thrower'] is the code that calls
+    signal handlers for others."""
 
 class Module(types.ModuleType):
     """The base of types for one module: every Python asks such a type for its properties."""

@@ -13,16 +13,18 @@ import threading
 import time
 from typing import Any
 
-from forkless import _core, isolation, missing, personality, stdlib, stdlib_memory, stdlib_util
+from forkless import isolation as rules
+from forkless import _core, missing, personality, stdlib, stdlib_memory, stdlib_util
 from forkless.patches import PatchSet
 from forkless.personality import signals
 
-__all__ = ["activate", "install", "is_installed", "uninstall"]
+__all__ = ["activate", "install", "is_installed", "isolation", "uninstall"]
 
 _lock = threading.RLock()
 _base = PatchSet()
 _aliases = PatchSet()
 _default_context = PatchSet()
+_isolation = "actor"
 _active = False  # all of _base has been made
 _fork_hook_registered = False
 
@@ -40,7 +42,7 @@ def activate() -> None:
             stdlib.install(_base)
             stdlib_memory.install(_base)
             personality.install(_base)
-            isolation.reinstall()
+            rules.reinstall()
             _register_fork_hook()
             _active = True
 
@@ -63,7 +65,7 @@ def _is_simulated(context: Any) -> bool:
     if is_installed():
         return True
     concrete = context.get_context() if context is not None else None
-    return getattr(concrete, "_name", None) == "actor"
+    return getattr(concrete, "_name", None) in stdlib.OURS
 
 
 def _register_fork_hook() -> None:
@@ -75,20 +77,36 @@ def _register_fork_hook() -> None:
         _fork_hook_registered = True
 
 
-def install() -> None:
-    """Answer for the start methods 'fork', 'spawn' and 'forkserver' as well. Idempotent."""
-    from forkless import ansible, context
+def install(isolation: str = "actor") -> None:
+    """Answer for the start methods 'fork', 'spawn' and 'forkserver' as well. Idempotent.
 
+    With isolation="interpreter" these and 'actor' start processes in interpreters of their own, as the
+    start method 'interpreter' does; what a call says replaces what an earlier one said. Raises ValueError
+    for other words, and where there are no such interpreters.
+    """
+    global _isolation
+    from forkless import ansible, context, interpreters
+
+    if isolation not in stdlib.OURS:
+        raise ValueError(f"there is no isolation {isolation!r}, but {' and '.join(stdlib.OURS)}")
+    if isolation == "interpreter":
+        interpreters.check_available()
     with _lock:
         activate()
         if not _aliases:
             context.install_aliases(_aliases)
+        _isolation = isolation
         ansible.register()
+
+
+def isolation() -> str:
+    """How processes of 'actor', and of the standard start methods after install(), are kept apart."""
+    return _isolation
 
 
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
-    global _active
+    global _active, _isolation
     with _lock:
         _wait_for_unwinding()
         counters = _core.counters()
@@ -98,10 +116,11 @@ def uninstall() -> None:
                 "join or terminate them before uninstall()"
             )
         _aliases.undo()
+        _isolation = "actor"
         if missing.has_processes():
             _default_context.undo()
         _active = False
-        isolation.uninstall()
+        rules.uninstall()
         _base.undo()
 
 

@@ -24,7 +24,10 @@ __all__ = [
     "Actor",
     "MainActor",
     "Orphan",
+    "elsewhere",
     "find",
+    "find_here",
+    "forget",
     "group_members",
     "here",
     "inheritance",
@@ -136,6 +139,7 @@ class Actor(_core.Actor, _State):
     ended: float | None = None  # time.time() of an end that its threads may survive
     reaped = False  # its exit code was asked for, so that its pid is gone
     _parent_process: Any = None
+    is_distant = False  # whether it stands for one that runs in another interpreter
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
         self.parent = parent
@@ -228,20 +232,45 @@ here: Callable[[], Actor | MainActor] = _core.here
 _core.set_real_process(MAIN)
 
 
+class _Elsewhere:
+    """What forkless.interpreters knows of processes that other interpreters have started."""
+
+    find: Callable[[int], Actor | None] | None = None
+    add: Callable[[dict[int, Actor]], None] | None = None
+
+
+elsewhere = _Elsewhere()
+
+
 def find(pid: int) -> Actor | None:
     """The actor with this pid, as long as somebody holds it and has not asked for its exit code."""
-    ref = _by_pid.get(pid)
-    actor = None if ref is None else ref()
+    actor = find_here(pid)
+    if actor is None and elsewhere.find is not None:
+        actor = elsewhere.find(pid)
     return None if actor is None or actor.reaped else actor
+
+
+def find_here(pid: int) -> Actor | None:
+    """The same among those that this interpreter has an object for."""
+    ref = _by_pid.get(pid)
+    return None if ref is None else ref()
+
+
+def forget(actor: Actor) -> None:
+    """An actor that another interpreter has started is over, and its number nobody's."""
+    _by_pid.pop(actor.pid, None)
 
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
-    return [actor for actor in _all() if actor.poll() is None]
+    found = {actor.pid: actor for actor in _all()}
+    if elsewhere.add is not None:
+        elsewhere.add(found)
+    return [actor for actor in found.values() if actor.poll() is None]
 
 
 def _all() -> list[Actor]:
-    """The actors that somebody holds."""
+    """The actors that this interpreter has an object for."""
     refs = _by_pid.copy().values()  # a copy, because other threads change it
     return [actor for ref in refs if (actor := ref()) is not None]
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from forkless import _core
 from forkless.actors import Actor, MainActor, here, serials
+from forkless.parcels import READER, WRITER, is_packing, pack_end, thing
 from forkless.reduction import carry, deposit
 
 __all__ = ["LIMIT", "Connection", "Direction", "Pipe"]
@@ -48,10 +49,10 @@ class Direction:
         """An end is closed: without writers the channel has an end, without readers no purpose."""
         self.writers.discard(number)
         if not self.writers:
-            self.channel.close()
+            self.channel.leave(WRITER)
         self.readers.discard(number)
         if not self.readers:
-            self.channel.refuse()
+            self.channel.leave(READER)
 
 
 class Connection(mp.Connection):
@@ -115,6 +116,10 @@ class Connection(mp.Connection):
         return duplicate
 
     def __reduce__(self) -> Any:
+        if is_packing():
+            self._check_closed()
+            directions = self._incoming, self._outgoing
+            return _arrive, pack_end(*(way and way.channel for way in directions))
         return deposit(self._duplicate(), _receive)
 
     # The interface
@@ -215,6 +220,11 @@ def _receive(end: Connection) -> Connection:
     else:
         end._adopt(here())
     return end
+
+
+def _arrive(*channels: int | None) -> Connection:
+    """The end of a pipe that came from another interpreter."""
+    return _receive(Connection(*(i if i is None else Direction(thing(i)) for i in channels)))
 
 
 def _heirs(holder: Actor | MainActor, end: Connection) -> list[Actor]:

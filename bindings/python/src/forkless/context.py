@@ -8,7 +8,8 @@ from typing import Any
 
 from forkless import activation, connection, queues, stdlib, stdlib_missing, synchronize
 from forkless.patches import PatchSet
-from forkless.popen import Popen, launch_like_fork
+from forkless.interpreters import InterpreterProcess, check_available
+from forkless.popen import launch, launch_like_fork
 from forkless.process import ActorProcess
 from forkless.reduction import DupFd
 
@@ -67,7 +68,19 @@ class ActorContext(mp.BaseContext):
         return Pool(processes, initializer, initargs, maxtasksperchild, context=self)
 
 
+class InterpreterContext(ActorContext):
+    """What multiprocessing.get_context('interpreter') returns."""
+
+    _name = "interpreter"
+    Process = InterpreterProcess
+
+    def _check_available(self) -> None:
+        check_available()
+        super()._check_available()
+
+
 stdlib.register("actor", ActorContext())
+stdlib.register("interpreter", InterpreterContext())
 
 
 def install_aliases(patches: PatchSet) -> None:
@@ -76,8 +89,8 @@ def install_aliases(patches: PatchSet) -> None:
         patches,
         {
             "ForkProcess": launch_like_fork,
-            "SpawnProcess": Popen,
-            "ForkServerProcess": Popen,
+            "SpawnProcess": launch,
+            "ForkServerProcess": launch,
         },
         {
             "queues": {name: getattr(queues, name) for name in queues.__all__},

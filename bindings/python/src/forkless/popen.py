@@ -8,13 +8,12 @@ import signal
 from multiprocessing import context as mp_context
 from typing import Any
 
-from forkless import _core, stdlib, stdlib_util
-from forkless.activation import activate
+from forkless import _core, activation, stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
 from forkless.process import ActorProcess, bootstrap, copy_process
 
-__all__ = ["Popen", "launch_like_fork"]
+__all__ = ["Popen", "launch", "launch_like_fork"]
 
 
 class _DuplicatedDescriptor:
@@ -34,10 +33,13 @@ class Popen:
     DupFd = _DuplicatedDescriptor
 
     def __init__(self, process_obj: Any, like_fork: bool = False) -> None:
-        activate()
+        activation.activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
         self.inherited: list[Any] = []  # ends of pipes in the child's copies
+        self._launch(process_obj, like_fork)
+
+    def _launch(self, process_obj: Any, like_fork: bool) -> None:
         # The system makes it ready meanwhile.
         thread = _core.start_thread(threads.stack_size())
         try:
@@ -118,12 +120,25 @@ class Popen:
         return self._actor.exit_error()
 
 
-ActorProcess._Popen = staticmethod(Popen)
+def _popen_class() -> type[Popen]:
+    if activation.isolation() == "interpreter":
+        from forkless.interpreters import InterpreterPopen
+
+        return InterpreterPopen
+    return Popen
+
+
+def launch(process_obj: Any) -> Popen:
+    """Start a process in the way that install() was told."""
+    return _popen_class()(process_obj)
+
+
+ActorProcess._Popen = staticmethod(launch)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:
-    """Popen for the alias of 'fork': what cannot be copied is shared."""
-    return Popen(process_obj, like_fork=True)
+    """The same for the alias of 'fork': what cannot be copied is shared, where it can be."""
+    return _popen_class()(process_obj, like_fork=True)
 
 
 def _was_started(actor: Actor) -> bool:

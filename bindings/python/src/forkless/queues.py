@@ -18,11 +18,12 @@ import types
 import weakref
 from collections.abc import Callable
 from multiprocessing import queues as mp
-from queue import Empty, Full
+from queue import Empty
 from typing import Any
 
 from forkless import _core, stdlib_futures
 from forkless.connection import Connection, Direction
+from forkless.parcels import is_packing
 from forkless.patches import PatchSet
 from forkless.reduction import reference
 from forkless.synchronize import SEM_VALUE_MAX, Condition, Lock, Semaphore
@@ -69,7 +70,16 @@ class _Channelled:
         self._not_written_in: set[int] = set()  # and _writer
 
     def __reduce__(self) -> Any:
-        return reference(self)
+        reduced = reference(self)
+        if is_packing():
+            return _made_by, _origins.get(type(self), (type(self), type(self))), reduced[2]
+        return reduced
+
+    def __getstate__(self) -> Any:  # for other interpreters
+        return self._channel
+
+    def __setstate__(self, state: Any) -> None:
+        self._open(state)
 
     def _made_once(self, name: str, make: Callable[..., Any], *args: Any) -> Any:
         made = vars(self).get(name)
@@ -111,10 +121,19 @@ class Queue(_Channelled, mp.Queue):
 
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
         _become(self, Queue)
-        self._open(_core.Channel(maxsize if 0 < maxsize < SEM_VALUE_MAX else 0))
+        self._set_up(_core.Channel(maxsize if 0 < maxsize < SEM_VALUE_MAX else 0), maxsize)
+
+    def _set_up(self, channel: _core.Channel, maxsize: int) -> None:
+        self._open(channel)
         self._maxsize = maxsize if maxsize > 0 else SEM_VALUE_MAX
         self._ignore_epipe = False
         self._closed_in: set[int] = set()  # pids of the processes that closed it
+
+    def __getstate__(self) -> Any:
+        return self._channel, self._maxsize
+
+    def __setstate__(self, state: Any) -> None:
+        self._set_up(*state)
 
     @property
     def _closed(self) -> bool:
@@ -125,11 +144,14 @@ class Queue(_Channelled, mp.Queue):
         multiprocessing, whose feeder thread finds out too late; SimpleQueue.put() raises."""
         if self._closed_in and self._closed:
             raise ValueError(f"Queue {self!r} is closed")
+        self._channel.put(obj, block, timeout, self)
+
+    # Called by the channel when put() fails.
+
+    def _not_sent(self, error: Exception, obj: Any) -> None:
         try:
-            self._channel.put(obj, block, timeout)
-        except Full:
-            raise
-        except Exception as error:
+            raise error  # for hooks that ask for the exception that is handled
+        except Exception:
             self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -171,18 +193,21 @@ class JoinableQueue(Queue, mp.JoinableQueue):
         self._unfinished_tasks = Semaphore(0)
         self._cond = Condition()
 
+    def __getstate__(self) -> Any:
+        return Queue.__getstate__(self), self._cond, self._unfinished_tasks
+
+    def __setstate__(self, state: Any) -> None:
+        queue, self._cond, self._unfinished_tasks = state
+        Queue.__setstate__(self, queue)
+
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         if self._closed_in and self._closed:
             raise ValueError(f"Queue {self!r} is closed")
-        # Counted first: a consumer may be done with the item before put() returns.
-        self._unfinished_tasks.release()
-        try:
-            self._channel.put(obj, block, timeout)
-        except BaseException as error:
-            self._uncount()
-            if isinstance(error, Full) or not isinstance(error, Exception):
-                raise
-            self._on_queue_feeder_error(error, obj)  # type: ignore[attr-defined]
+        self._channel.put(obj, block, timeout, self, self._unfinished_tasks._semlock)
+
+    def _not_sent(self, error: Exception, obj: Any) -> None:
+        self._uncount()
+        super()._not_sent(error, obj)
 
     def _uncount(self) -> None:
         with self._cond:
@@ -224,6 +249,7 @@ class SimpleQueue(_Channelled, mp.SimpleQueue):
 # Subclasses that were made earlier
 
 _derived: dict[tuple[type, type], type] = {}
+_origins: dict[type, tuple[type, type]] = {}  # the same the other way round
 
 
 def _become(queue: Any, ours: type) -> None:
@@ -238,7 +264,7 @@ def _become(queue: Any, ours: type) -> None:
     if issubclass(ours, cls):
         queue.__class__ = ours
         return
-    members = stdlib_futures.queue_members(cls, ours.put)
+    members = stdlib_futures.queue_members(cls, vars(ours)["put"])
     bases: tuple[type, ...] = (cls, ours)
     if issubclass(cls, ours):
         if not members:
@@ -248,7 +274,15 @@ def _become(queue: Any, ours: type) -> None:
     if derived is None:
         members |= {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
         derived = _derived.setdefault((cls, ours), type(cls.__name__, bases, members))
+        _origins[derived] = cls, ours
     queue.__class__ = derived
+
+
+def _made_by(cls: Any, ours: Any) -> Any:
+    """A queue that comes from another interpreter, before it has its state."""
+    queue = cls.__new__(cls)
+    _become(queue, ours)
+    return queue
 
 
 def take_over(patches: PatchSet, is_simulated: Callable[[Any], bool]) -> None:

@@ -30,7 +30,18 @@ from typing import Any
 
 from forkless import _core, exceptions, patches, stdlib
 
-__all__ = ["DupFd", "Pickler", "carry", "deposit", "dump_whole", "dumps", "loads", "reference"]
+__all__ = [
+    "DupFd",
+    "Pickler",
+    "Sink",
+    "carry",
+    "deposit",
+    "dump_whole",
+    "dumps",
+    "loads",
+    "reference",
+    "snapshot",
+]
 
 # What dumps() returns for an object that is more than one string of bytes: the pickle in pieces, the
 # buffers outside of it, and what it carries, with the function that receives each.
@@ -87,7 +98,7 @@ class Pickler(pickle.Pickler):
         return NotImplemented
 
 
-class _Sink:
+class Sink:
     """Where a pickle is written to: large objects come as pieces of their own."""
 
     __slots__ = ("pieces",)
@@ -150,7 +161,7 @@ def dumps(obj: Any, strict: bool = False) -> bytes | _Parcel:
 
     An exception that cannot be pickled becomes a RemoteError, or raises what happens if `strict`.
     """
-    sink = _Sink()
+    sink = Sink()
     buffers: list[Any] = []
     pickler = Pickler(sink, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
     pickler.strict = strict
@@ -192,10 +203,14 @@ def _dump_bytes(obj: Any) -> bytes:
 # Data that is copied once
 
 
+def snapshot(view: memoryview) -> bytes | bytearray:
+    """A copy of what a memory view shows."""
+    return bytes(view) if view.readonly else bytearray(view)
+
+
 def _copy_view(view: memoryview) -> memoryview:
     """A memory view of a copy, of the same format and shape."""
-    data = bytes(view) if view.readonly else bytearray(view)
-    return memoryview(data).cast("B").cast(view.format, view.shape)  # type: ignore[call-overload]
+    return memoryview(snapshot(view)).cast("B").cast(view.format, view.shape)  # type: ignore[call-overload]
 
 
 def _same(obj: Any) -> Any:
@@ -207,6 +222,9 @@ carry(memoryview, _copy_view, _same)
 
 
 # What belongs to a process
+
+duplicate_descriptor = os.dup
+close_descriptor = os.close
 
 
 def _duplicate_connection(conn: Any) -> Any:
@@ -273,9 +291,12 @@ _numbers = itertools.count(1)
 _numbering = _core.Guard()
 
 
-def reference(obj: Any) -> tuple[Any, tuple[int]]:
-    """For __reduce__ of an object that is shared by reference: only while a process is started."""
+def reference(obj: Any) -> tuple[Any, ...]:
+    """For __reduce__ of an object that is shared by reference: only while a process is started. Another
+    interpreter gets what the object consists of."""
     mp_context.assert_spawning(obj)
+    if parcels.is_packing():
+        return parcels.by_value(obj)
     with _numbering:  # the same number for all, whoever asks first
         number = vars(obj).get("_forkless_number")
         if number is None:
@@ -288,10 +309,14 @@ def _dereference(number: int) -> Any:
     return _shared[number]
 
 
+from forkless import parcels  # noqa: E402  (which needs what is above)
+
 _core.configure(
     dumps=dumps,
     loads=loads,
     dump_bytes=_dump_bytes,
     error_record=exceptions.error_record,
     rebuild_error=exceptions.rebuild_error,
+    dump_parcel=parcels.dump,
+    load_parcel=parcels.load,
 )

@@ -25,6 +25,7 @@ at import. Their new code runs with the globals of the module that they belong t
 from __future__ import annotations
 
 import os
+import sys
 import types
 from collections.abc import Iterator
 from multiprocessing import connection, context, process, reduction, spawn
@@ -212,6 +213,8 @@ def start_context(process_obj: Any) -> Any:
     return context._default_context._actual_context if method is None else contexts[method]  # type: ignore[attr-defined]
 
 
+OURS = ("interpreter", "actor")  # start methods that real processes do not know
+
 _aliases_installed: list[bool] = []
 
 
@@ -221,14 +224,17 @@ def register(name: str, concrete_context: Any) -> None:
     if name in contexts:
         return
     contexts[name] = concrete_context
+    if hasattr(context, "_forkless_start_methods"):
+        return
     method: Any = context.DefaultContext.get_all_start_methods
     original = types.FunctionType(method.__code__, method.__globals__, method.__name__)
 
     def start_methods(self: Any) -> list[str]:
         # Where the others run on actors, programs see the methods that they know. From 3.14 on all
         # contexts count.
-        others = [each for each in original(self) if each != name]
-        return others if _aliases_installed else [*others, name]
+        others = [each for each in original(self) if each not in OURS]
+        ours = [each for each in OURS if each == "actor" or sys.version_info >= (3, 13)]
+        return others if _aliases_installed else [*others, *ours]
 
     context._forkless_start_methods = start_methods  # type: ignore[attr-defined]
     method.__code__ = _start_methods_code.__code__
@@ -277,7 +283,7 @@ def serve_default_context(patches: PatchSet) -> None:
 
     def make(ctx: Any, name: str, args: Any, kwargs: Any) -> Any:
         concrete = ctx.get_context()
-        if concrete is not ctx and concrete._name == "actor":
+        if concrete is not ctx and concrete._name in OURS:
             return getattr(concrete, name)(*args, **kwargs)
         return originals[name](ctx, *args, **kwargs)
 
@@ -287,11 +293,20 @@ def serve_default_context(patches: PatchSet) -> None:
     )
 
 
+def preparation_data(name: str) -> dict[str, Any]:
+    """What a process of 'spawn' is told first."""
+    data: dict[str, Any] = _real_preparation_data(name)
+    return data
+
+
+_real_preparation_data = spawn.get_preparation_data
+
+
 def _preparing_function(original: Any) -> Any:
     def get_preparation_data(name: str) -> dict[str, Any]:
         """What a real process of 'spawn' is told first: not a start method that it does not know."""
         data: dict[str, Any] = original(name)
-        if data.get("start_method") == "actor":
+        if data.get("start_method") in OURS:
             del data["start_method"]
         return data
 

@@ -68,6 +68,9 @@ class LocalTracker(resource_tracker.ResourceTracker):
     """
 
     _process: _TrackerProcess | None = None  # once somebody has asked for one
+    _fd: int | None  # these three are known to its base
+    _pid: int | None
+    _exitcode: int | None
 
     @property
     def _resources(self) -> dict[str, set[str]]:

@@ -89,7 +89,11 @@ def _init_function() -> Any:
 def _is_simulated(context: Any) -> bool:
     from forkless import activation
 
-    return activation.is_installed() or getattr(context, "_name", None) == "actor"
+    name = getattr(context, "_name", None)
+    # Between interpreters the standard library's machinery runs, on queues of forkless.
+    if name == "interpreter" or activation.isolation() == "interpreter":
+        return False
+    return activation.is_installed() or name == "actor"
 
 
 def _has_own_machinery(cls: type) -> bool:

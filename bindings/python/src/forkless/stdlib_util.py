@@ -36,6 +36,8 @@ __all__ = [
     "install",
     "release",
     "run_after_fork",
+    "tracker_descriptor",
+    "use_tracker",
 ]
 
 _real_close = os.close
@@ -292,6 +294,20 @@ def _copied(obj: Any) -> Any:
 
 
 # The resource tracker
+
+
+def tracker_descriptor() -> int | None:
+    """Where the process that tracks resources listens, if there is one."""
+    tracker = sys.modules.get("multiprocessing.resource_tracker")
+    return None if tracker is None else tracker._resource_tracker._fd
+
+
+def use_tracker(fd: int) -> None:
+    """Have another interpreter's tracker, as the children of 'spawn' have their parent's."""
+    from multiprocessing import resource_tracker
+
+    tracker: Any = resource_tracker._resource_tracker
+    tracker._fd, tracker._pid = fd, None
 
 
 def check_resource_tracker() -> None:

@@ -37,6 +37,13 @@ class SemLock(mp.SemLock):
     def __reduce__(self) -> Any:
         return reference(self)
 
+    def __getstate__(self) -> Any:
+        return self._semlock
+
+    def __setstate__(self, state: Any) -> None:
+        self._semlock = state
+        self._make_methods()  # type: ignore[attr-defined]
+
 
 class Semaphore(SemLock, mp.Semaphore):
     def __init__(self, value: int = 1, *, ctx: Any = None) -> None:

@@ -36,4 +36,4 @@ def install(patches: PatchSet) -> None:
         part.install(patches)
     for part in (attributes, contexts, environment, folders, generators, scheduling, locks):
         part.install(patches)
-    threads.keep_process_exits(patches)
+    threads.keep_thrown(patches, signals.run_handler)

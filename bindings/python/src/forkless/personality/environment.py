@@ -112,6 +112,11 @@ def _functions(real_os: Any) -> list[Any]:
     return [putenv, unsetenv, reload_environ]
 
 
+def of_process(process: Any) -> dict[bytes, bytes]:
+    """What os.environ has in a process, or MAIN, as bytes."""
+    return dict(process.locals[_KEY])
+
+
 def of_programs(actor: Any) -> dict[bytes, bytes]:
     """The environment that an actor's programs inherit, as bytes."""
     environment: dict[bytes, bytes] = dict(actor.locals[_KEY])

@@ -27,7 +27,17 @@ from forkless.actors import FIRST_PID, MAIN, Actor, find, group_members, live
 from forkless.patches import PatchSet
 from forkless.personality.ids import end_now, no_such_process, unwind
 
-__all__ = ["deliver", "install", "relay", "relays", "terminate"]
+__all__ = [
+    "IGNORE",
+    "deliver",
+    "install",
+    "is_deadly",
+    "mask_of_caught",
+    "relay",
+    "relays",
+    "run_handler",
+    "terminate",
+]
 
 _IGNORED_BY_DEFAULT = {
     getattr(signal, name)
@@ -45,7 +55,19 @@ _IGNORED_BY_DEFAULT = {
 }
 _UNCATCHABLE = {signal.SIGKILL, signal.SIGSTOP}
 
-_real_getsignal = signal.getsignal
+IGNORE = signal.SIG_IGN
+
+
+def _at_start(signum: int) -> Any:
+    """What a process that runs Python begins with."""
+    if signum == signal.SIGINT:
+        return signal.default_int_handler
+    ignored = [getattr(signal, name, None) for name in ("SIGPIPE", "SIGXFSZ")]
+    return signal.SIG_IGN if signum in ignored else signal.SIG_DFL
+
+
+# The interpreter that the real process began with has set the handlers; others must not look at them.
+_real_getsignal = signal.getsignal if _core.IS_MAIN else _at_start
 
 
 def terminate(actor: Actor, signum: int) -> None:
@@ -66,8 +88,23 @@ def _handler(actor: Actor, signum: int) -> Any:
     return _handler_of_main(signum) or signal.SIG_DFL
 
 
+def is_deadly(signum: int) -> bool:
+    """Whether a signal ends a process that has set nothing for it."""
+    return signum not in _IGNORED_BY_DEFAULT
+
+
+def mask_of_caught(handlers: dict[int, Any]) -> int:
+    """The signals, as bits, that do not simply end an actor which has set these handlers."""
+    numbers = {*handlers, signal.SIGINT, *(s for s in signal.valid_signals() if _at_start(s))}
+    kept = [s for s in numbers if handlers.get(s, _at_start(s)) != signal.SIG_DFL]
+    return sum(1 << (s - 1) for s in kept)
+
+
 def deliver(actor: Actor, signum: int) -> None:
     """Send a signal to an actor that lives."""
+    if actor.is_distant:
+        actor.deliver(signum)  # type: ignore[attr-defined]
+        return
     handler = _handler(actor, signum)
     if handler == signal.SIG_IGN:
         return
@@ -79,10 +116,11 @@ def deliver(actor: Actor, signum: int) -> None:
     elif handler is signal.default_int_handler:
         actor.throw(KeyboardInterrupt())
     else:
-        start_new_thread(actor.run, (_run_handler, actor, handler, signum))
+        start_new_thread(actor.run, (run_handler, actor, handler, signum))
 
 
-def _run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+def run_handler(actor: Actor, handler: Callable[[int, Any], object], signum: int) -> None:
+    """Call a handler for the thread of the actor, and throw what it raises. In a helper of the actor."""
     import sys
 
     try:

@@ -25,7 +25,7 @@ __all__ = [
     "after_helpers",
     "install",
     "join_helpers",
-    "keep_process_exits",
+    "keep_thrown",
     "leave",
     "main_thread_of",
     "start_for",
@@ -301,13 +301,16 @@ def _watch_stack_size(patches: PatchSet) -> None:
     patches.attribute(_thread, "stack_size", set_stack_size)
 
 
-def keep_process_exits(patches: PatchSet) -> None:
-    """Raise a ProcessExit again that came while a finalizer ran, where the interpreter drops it.
+def keep_thrown(patches: PatchSet, thrower: Any) -> None:
+    """Raise again what was thrown at a process and came while a finalizer ran, where it is dropped.
+
+    The finalizer may be of an object of another process, which a process of its own would not have to
+    run. `thrower` is the function that calls signal handlers on behalf of others.
 
     The interpreter looks for the hook in the dictionary of `sys`, where ours stands before the one that
     passes on to the hook of each process: to be called when that one is in place.
     """
-    hooks = {"hook": vars(sys)["unraisablehook"]}
+    hooks = {"hook": vars(sys)["unraisablehook"], "thrower": thrower.__code__}
     patches.item(vars(sys), "unraisablehook", functools.partial(_core.unraisable_hook, hooks))
 
 
