@@ -271,7 +271,7 @@ def live() -> list[Actor]:
 
 
 def _all() -> list[Actor]:
-    """The actors that somebody holds."""
+    """The actors that this interpreter has an object for."""
     refs = _by_pid.copy().values()  # a copy, because other threads change it
     return [actor for ref in refs if (actor := ref()) is not None]
 

@@ -8,8 +8,7 @@ import signal
 from multiprocessing import context as mp_context
 from typing import Any
 
-from forkless import _core, stdlib, stdlib_util
-from forkless.activation import activate
+from forkless import _core, activation, stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
 from forkless.process import ActorProcess, bootstrap, copy_process
@@ -34,7 +33,7 @@ class Popen:
     DupFd = _DuplicatedDescriptor
 
     def __init__(self, process_obj: Any, like_fork: bool = False) -> None:
-        activate()
+        activation.activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
         self.inherited: list[Any] = []  # ends of pipes in the child's copies
