@@ -45,14 +45,19 @@ class Direction:
         self.readers: set[int] = set()
         self.writers: set[int] = set()
 
-    def leave(self, number: int) -> None:
-        """An end is closed: without writers the channel has an end, without readers no purpose."""
-        self.writers.discard(number)
-        if not self.writers:
-            self.channel.leave(WRITER)
+    # The roles are not looked up: the interpreter may have ended, and taken this module down.
+
+    def leave_as_reader(self, number: int, role: int = READER) -> None:
+        """An end is closed that reads: without such the channel has no purpose."""
         self.readers.discard(number)
         if not self.readers:
-            self.channel.leave(READER)
+            self.channel.leave(role)
+
+    def leave_as_writer(self, number: int, role: int = WRITER) -> None:
+        """An end is closed that writes: without such the channel has an end."""
+        self.writers.discard(number)
+        if not self.writers:
+            self.channel.leave(role)
 
 
 class Connection(mp.Connection):
@@ -99,9 +104,9 @@ class Connection(mp.Connection):
 
     def _close_for_good(self) -> None:
         if self._incoming is not None:
-            self._incoming.leave(self._number)
+            self._incoming.leave_as_reader(self._number)
         if self._outgoing is not None:
-            self._outgoing.leave(self._number)
+            self._outgoing.leave_as_writer(self._number)
 
     def __del__(self) -> None:
         self._close_for_good()
