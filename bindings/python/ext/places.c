@@ -278,7 +278,7 @@ static void leave_place(place *place)
 
 static void serve(place *place, fkl_actor *handle, core_stream *stream)
 {
-    PyObject *channel = core_channel_wrap(place->core, stream);
+    PyObject *channel = core_channel_wrap(place->core, stream, CORE_NO_END);
     PyObject *result = channel == NULL ? NULL : PyObject_CallOneArg(place->serve, channel);
     Py_XDECREF(channel);
     if (result == NULL) {
