@@ -12,7 +12,7 @@ typedef struct {
     PyObject_HEAD
     core_stream *stream;
     bool weighs;        // its bound is in bytes
-    _Atomic(long) left; // the roles that leave() was called for
+    _Atomic(long) left; // the roles that leave() was called for, or that it never had
 } channel_object;
 
 static PyObject *channel_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -83,13 +83,14 @@ core_stream *core_channel_stream(core_state *state, PyObject *object)
                : NULL;
 }
 
-PyObject *core_channel_wrap(core_state *state, core_stream *stream)
+PyObject *core_channel_wrap(core_state *state, core_stream *stream, core_role role)
 {
     PyTypeObject *type = state->channel_type;
     channel_object *self = (channel_object *)type->tp_alloc(type, 0);
     if (self != NULL) {
         self->stream = core_stream_retain(stream);
         self->weighs = core_stream_weighs(stream);
+        atomic_init(&self->left, (CORE_READER | CORE_WRITER) & ~(long)role);
     }
     return (PyObject *)self;
 }

@@ -94,7 +94,7 @@ static PyObject *take_thing(core_state *state, thing *t)
 {
     switch (t->kind) {
     case STREAM: // what it is an end of, it stays
-        return core_channel_wrap(state, t->is.stream);
+        return core_channel_wrap(state, t->is.stream, t->role);
     case SEMAPHORE:
         return core_semaphore_wrap(state, t->is.lock);
     case DESCRIPTOR:

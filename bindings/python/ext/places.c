@@ -25,6 +25,7 @@ typedef struct place {
     core_stream *door;    // a byte string for the porter; closed: it shall end
     struct place *vacant; // the next vacant one
     bool counted;         // among those that are put in order
+    bool lingers;
 } place;
 
 static struct {
@@ -39,6 +40,7 @@ static struct {
     unsigned most_making; // at a time
     unsigned count;       // of places
     unsigned errands;     // actors that have a place, or will look for one
+    unsigned lingering;   // places that threads of the last process have not left yet
     bool closed;          // no more are made
     char *preparation;    // Python code that a new interpreter runs first
 } pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -278,7 +280,7 @@ static void leave_place(place *place)
 
 static void serve(place *place, fkl_actor *handle, core_stream *stream)
 {
-    PyObject *channel = core_channel_wrap(place->core, stream);
+    PyObject *channel = core_channel_wrap(place->core, stream, CORE_NO_END);
     PyObject *result = channel == NULL ? NULL : PyObject_CallOneArg(place->serve, channel);
     Py_XDECREF(channel);
     if (result == NULL) {
@@ -368,6 +370,10 @@ static PyObject *vacate(PyObject *module, PyObject *arg)
         own_place->counted = false;
         pool.tidying--;
     }
+    if (own_place->lingers) {
+        own_place->lingers = false;
+        pool.lingering--;
+    }
     bool stays = clean && !pool.closed && pool.vacancies < pool.most_vacant;
     if (stays) {
         make_vacant_locked(own_place);
@@ -389,6 +395,10 @@ static PyObject *linger(PyObject *module, PyObject *unused)
     if (own_place != NULL && own_place->counted) {
         own_place->counted = false;
         pool.tidying--;
+    }
+    if (own_place != NULL && !own_place->lingers) {
+        own_place->lingers = true;
+        pool.lingering++;
     }
     bool closed = pool.closed;
     pthread_cond_broadcast(&pool.changed);
@@ -434,19 +444,22 @@ static void close_vacant(bool for_good)
     pthread_mutex_unlock(&pool.lock);
 }
 
-static unsigned count_places(void)
+// `occupied`: whether somebody is in any, who may stay.
+static unsigned count_places(bool *occupied)
 {
     pthread_mutex_lock(&pool.lock);
     unsigned count = pool.count + pool.errands;
+    *occupied = pool.errands + pool.lingering > 0;
     pthread_mutex_unlock(&pool.lock);
     return count;
 }
 
-PyDoc_STRVAR(close_places_doc,
-             "close_places(timeout, for_good)\n--\n\n"
-             "End the interpreters that are vacant, or will be up to timeout seconds from now.\n"
-             "Returns how many are left, or about to be made. For good: no more are made, and "
-             "nobody visits this one.");
+PyDoc_STRVAR(
+    close_places_doc,
+    "close_places(timeout, for_good)\n--\n\n"
+    "End the interpreters that are vacant, or will be up to timeout seconds from now; longer\n"
+    "if nobody is in any. Returns how many are left, or about to be made. For good: no more\n"
+    "are made, and nobody visits this one.");
 
 static PyObject *close_places(PyObject *module, PyObject *args)
 {
@@ -459,8 +472,10 @@ static PyObject *close_places(PyObject *module, PyObject *args)
         return NULL;
     }
     close_vacant(for_good);
+    fkl_time latest = fkl_after_ms(30000);
+    bool occupied;
     unsigned left;
-    while ((left = count_places()) > 0 && fkl_now() < deadline) {
+    while ((left = count_places(&occupied)) > 0 && fkl_now() < (occupied ? deadline : latest)) {
         Py_BEGIN_ALLOW_THREADS(void)
         !fkl_sleep_until(fkl_after_ns(500000));
         Py_END_ALLOW_THREADS

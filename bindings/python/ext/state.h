@@ -235,7 +235,8 @@ PyObject *core_semaphore_wrap(core_state *state, core_semaphore *lock);
 
 // Of channel.c, the same for channels.
 core_stream *core_channel_stream(core_state *state, PyObject *object);
-PyObject *core_channel_wrap(core_state *state, core_stream *stream);
+// `role`: what leave() of the object gives up.
+PyObject *core_channel_wrap(core_state *state, core_stream *stream, core_role role);
 
 // shared.c
 

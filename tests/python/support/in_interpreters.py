@@ -38,6 +38,11 @@ def put(queue, item):
     queue.put(item)
 
 
+def send(end, item):
+    end.send(item)
+    end.close()
+
+
 def mark(queue, what):
     """Change globals: of this module, and of others that were there already."""
     seen = [list(marks), hasattr(json, "marked"), hasattr(multiprocessing, "marked")]

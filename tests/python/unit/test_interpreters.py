@@ -299,6 +299,17 @@ class TestSharedObjects:
             mine.recv()
         process.join(TIME)
 
+    def test_an_end_that_is_left_leaves_others_open(self, context):
+        mine, others = context.Pipe(duplex=False)
+        for number in range(3):
+            run(context, work.send, others, number)
+            assert mine.recv() == number
+        others.send("last")
+        others.close()
+        assert mine.recv() == "last"
+        with pytest.raises(EOFError):
+            mine.recv()
+
     def test_an_end_that_nobody_received_is_closed(self, context):
         mine, others = context.Pipe(duplex=False)
         queue = context.Queue()

@@ -344,8 +344,8 @@ def open_places(code: str, vacant: int, making: int, /) -> None:
     """What a new interpreter runs first, how many vacant ones to keep, and how many to make at a time."""
 
 def close_places(timeout: _Seconds, for_good: bool, /) -> int:
-    """End the interpreters that are vacant, or will be up to the timeout; how many are left, or about to
-    be made. For good: no more are made, and nobody visits this one."""
+    """End the interpreters that are vacant, or will be up to the timeout, and longer if nobody is in any;
+    how many are left, or about to be made. For good: no more are made, and nobody visits this one."""
 
 def furnished() -> None:
     """Let the process in for which the place was made. For its porter, as the next two."""
