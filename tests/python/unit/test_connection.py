@@ -720,3 +720,30 @@ def test_pipes_are_real_again_after_uninstall():
     assert type(ends[0]) is multiprocessing.connection.Connection
     for end in ends:
         end.close()
+
+
+def test_ends_are_closed_while_children_come_and_go(installed):
+    """A process that closes an end looks which of its children have it still."""
+    context, done, failed = multiprocessing.get_context("fork"), threading.Event(), []
+
+    def close():
+        try:
+            while not done.is_set():
+                for end in context.Pipe():
+                    end.close()
+        except RuntimeError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(15):
+        processes = [context.Process(target=len, args=((),)) for _ in range(10)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(DEADLINE)
+    done.set()
+    for thread in threads:
+        thread.join(DEADLINE)
+    assert failed == []

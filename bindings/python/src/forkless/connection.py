@@ -235,7 +235,7 @@ def _arrive(*channels: int | None) -> Connection:
 def _heirs(holder: Actor | MainActor, end: Connection) -> list[Actor]:
     """The children that were forked while `holder` had this end open, and have it open still."""
     heirs = []
-    for child in reversed(holder.forked.values()):
+    for child in reversed(holder.forked.copy().values()):  # others start and end them meanwhile
         if child.serial < end._number:
             break  # they and all before them are older than the end
         if end._number not in child.replaced and child.pid not in end._closed_in:
