@@ -11,6 +11,7 @@
 
 #include "actor.h"
 
+#include "ahead.h"
 #include "exit.h"
 #include "link.h"
 #include "names.h"
@@ -387,7 +388,10 @@ fkl_err fkli_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
             options && options->stack_size ? options->stack_size : runtime->config.stack_size;
         const char *name = actor->name[0] ? actor->name : NULL;
         threaded->start = (fkli_start){run_actor, threaded, name};
-        err = fkli_thread_start(&threaded->start, stack_size);
+        if (extra->ahead)
+            fkli_ahead_give(extra->ahead, &threaded->start);
+        else
+            err = fkli_thread_start(&threaded->start, stack_size);
     }
     if (err) {
         fkli_actor_abort_start(actor, out ? 2 : 1);

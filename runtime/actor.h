@@ -108,6 +108,7 @@ typedef struct fkli_spawn_extra {
     // See struct fkli_threaded. The second runs in any case, also after a failed spawn.
     void (*at_end)(void *arg);
     void (*at_release)(void *arg);
+    fkl_ahead *ahead; // the thread that it gets on success; NULL: a new one
 } fkli_spawn_extra;
 
 // fkl_spawn() with that.

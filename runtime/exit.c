@@ -22,6 +22,8 @@
 #include "names.h"
 #include "ward.h"
 
+static const fkl_time young_ns = 100000;
+
 // What will be said.
 
 fkl_err fkl_actor_set_exit(fkl_actor *actor, int32_t code, const void *error, size_t error_len)
@@ -223,10 +225,31 @@ fkl_err fkl_actor_try_exit(const fkl_actor *actor, fkl_exit *out)
     return FKL_OK;
 }
 
+// To wake a thread takes longer than many actors live. So who joins an actor looks for its exit as
+// long as it is young, and sleeps then.
+static void look_while_young(const fkl_actor *actor, fkl_time deadline)
+{
+    enum { TURNS = FKLI_SPIN_TURNS(16384), LOOKS_A_TURN = 8 };
+    const fkli_thread *thread = fkli_thread_peek();
+    bool must_not = thread && thread->must_not_wait;
+    if (!actor->runtime->parallel || must_not || fkli_deadline_passed(deadline))
+        return;
+    fkl_time until = actor->spawned_at + young_ns;
+    for (int turn = 0; turn < TURNS && fkli_clock_now() < until; ++turn) {
+        for (int look = 0; look < LOOKS_A_TURN; ++look) {
+            if (fkli_event_is_set(&actor->exited))
+                return;
+            fkli_spin_hint();
+        }
+        fkli_thread_yield(); // to the actor, perhaps
+    }
+}
+
 fkl_err fkl_actor_join_until(fkl_actor *actor, fkl_time deadline, fkl_exit *out)
 {
     if (fkl_self() == actor)
         return FKL_EDEADLK;
+    look_while_young(actor, deadline);
     fkl_err err = fkli_event_wait(&actor->exited, deadline, "join");
     if (!err && out)
         *out = actor->exit; // the acquire of `exited` makes the record visible

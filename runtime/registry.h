@@ -38,6 +38,7 @@ struct fkl_runtime {
     char apart_1[FKLI_CACHE_LINE];
     // Constant:
     fkl_runtime_config config; // with its defaults filled in
+    bool parallel;             // there is more than one processor
     fkli_log_sink log;
     fkli_timers *timers;
     fkli_dead_letters dead_letters;
@@ -66,6 +67,7 @@ struct fkl_runtime {
     uint32_t slots; // in the chunks so far
     uint32_t first_free;
     fkl_actor *actors;    // the latest first
+    fkl_ahead *spares;    // see ahead.c
     fkli_waitlist idle;   // who waits for `threads` to fall to 0
     fkl_counters retired; // of actors that are gone
 };

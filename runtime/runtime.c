@@ -4,6 +4,7 @@
 // user's threads; shutdown must not run in an actor of the same runtime.
 
 #include "actor.h"
+#include "ahead.h"
 #include "delayed.h"
 #include "pooled.h"
 #include "registry.h"
@@ -59,6 +60,7 @@ fkl_err fkl_runtime_create(const fkl_runtime_config *config, fkl_runtime **out)
     _Static_assert(offsetof(fkl_runtime, allocator) == 0, "see fkli_allocator_of()");
     runtime->allocator = filled.allocator;
     runtime->config = filled;
+    runtime->parallel = fkli_cpu_count() > 1;
     runtime->log = (fkli_log_sink){filled.log, filled.log_ctx};
     fkl_err err = create_parts(runtime);
     if (err) {
@@ -82,6 +84,7 @@ static void stop_all(fkl_runtime *runtime)
 {
     fkli_lock_take(&runtime->lock);
     runtime->stopping = true;
+    fkli_ahead_dismiss_locked(runtime);
     for (fkl_actor *actor = runtime->actors; actor; actor = actor->next) {
         if (!fkli_ward_is_minded(actor))
             fkli_actor_request_stop(actor);

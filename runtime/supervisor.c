@@ -78,7 +78,8 @@ fkl_err fkli_supervisor_spawn(fkli_supervisor *supervisor, const fkl_spawn_optio
         filled = *options;
     if (!filled.stack_size)
         filled.stack_size = default_stack;
-    const fkli_spawn_extra extra = {ward, fkli_supervisor_close, release_with_actor};
+    const fkli_spawn_extra extra = {
+        .ward = ward, .at_end = fkli_supervisor_close, .at_release = release_with_actor};
     return fkli_spawn(supervisor->runtime, &filled, &extra, fkli_supervisor_main, supervisor, out);
 }
 

@@ -40,6 +40,7 @@ struct fkli_thread {
     uint64_t serial;       // never used twice
     uint64_t holder;       // owns the mutexes taken now: `serial`, or a pooled actor's number
     const char *name;      // constant while it runs for actors; for the trace, or NULL
+    fkl_time last_ahead;   // the thread's: when it last asked for a thread ahead
     // Nanoseconds; written by the thread, read by anybody:
     fkli_atomic_u64 waited;  // in waits that are over
     fkli_atomic_u64 waiting; // when the present one began, 0 for none

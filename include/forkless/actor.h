@@ -57,6 +57,31 @@ typedef struct fkl_spawn_options {
 FKL_API FKL_MUST_CHECK fkl_err fkl_spawn(fkl_runtime *runtime, const fkl_spawn_options *options,
                                          fkl_actor_fn fn, void *arg, fkl_actor **out);
 
+// A thread that was started ahead of the actor that it is for.
+typedef struct fkl_ahead fkl_ahead;
+
+// Starts a thread that waits for its actor: the system makes it ready while the caller prepares
+// what the actor needs. `stack_size` is as in the options of a spawn. A thread that does so again
+// and again gets threads that are ready; on Linux, where it can be seen whether they have what
+// threads inherit from the caller (signal mask, processors, priority, and the like). A shutdown
+// waits for the thread. Ownership: `*out` is the caller's, to be given to an actor or cancelled.
+// Threads: any. Blocks: never. Errors: FKL_ENOMEM, FKL_ETHREAD, FKL_ESHUTDOWN, FKL_EINVAL.
+FKL_API FKL_MUST_CHECK fkl_err fkl_ahead_start(fkl_runtime *runtime, size_t stack_size,
+                                               fkl_ahead **out);
+
+// fkl_spawn() in that thread. Ownership: as there; `ahead` passes to the actor on success. Errors:
+// as there, without FKL_ETHREAD.
+FKL_API FKL_MUST_CHECK fkl_err fkl_ahead_spawn(fkl_ahead *ahead, const fkl_spawn_options *options,
+                                               fkl_actor_fn fn, void *arg, fkl_actor **out);
+
+// Lets a thread end that no actor has got. NULL is allowed.
+FKL_API void fkl_ahead_cancel(fkl_ahead *ahead);
+
+// Lets the threads end that are ready for the next fkl_ahead_start(): before a fork, and after the
+// caller has changed what threads inherit and fkl_ahead_start() does not look at, such as a
+// namespace. Threads: any. Blocks: never.
+FKL_API void fkl_ahead_forget(fkl_runtime *runtime);
+
 FKL_API fkl_actor *fkl_actor_retain(fkl_actor *actor);
 FKL_API void fkl_actor_release(fkl_actor *actor); // NULL is allowed
 

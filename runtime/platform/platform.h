@@ -114,7 +114,20 @@ typedef struct fkli_start {
 // minimum is raised to it. Errors: FKL_ETHREAD.
 FKL_MUST_CHECK fkl_err fkli_thread_start(fkli_start *start, size_t stack_size);
 
+// Names the calling thread, cut to the system's limit.
+void fkli_thread_set_name(const char *name);
+
 void fkli_thread_yield(void);
+
+// What a thread inherits from who starts it and may change: signal mask, processors, priority.
+typedef struct fkli_traits {
+    uint64_t words[64];
+} fkli_traits;
+
+// Those of the calling thread. False: they are not known here.
+bool fkli_traits_take(fkli_traits *traits);
+// Whether the calling thread has these, in the same process.
+bool fkli_traits_are_mine(const fkli_traits *traits);
 
 // How many processors this process may use; at least 1.
 uint32_t fkli_cpu_count(void);

@@ -94,7 +94,7 @@ bool fkli_park_is_faulty(fkl_time deadline, fkli_park_result *result)
 #define NAME_MAX_BYTES 64
 #endif
 
-static void name_this_thread(const char *name)
+void fkli_thread_set_name(const char *name)
 {
     char cut[NAME_MAX_BYTES];
     size_t len = strnlen(name, sizeof cut - 1);
@@ -112,7 +112,7 @@ static void *run_thread(void *arg)
     // `start` belongs to the caller of fkli_thread_start() and may go away once `run` has begun.
     fkli_start start = *(fkli_start *)arg;
     if (start.name)
-        name_this_thread(start.name);
+        fkli_thread_set_name(start.name);
     start.run(start.arg);
     return NULL;
 }

@@ -88,6 +88,22 @@ static void spawn_many(faults *f)
 
 FAULTS(actor_faults, the_table_of_actors_grows, spawn_many)
 
+// One after another, so that there are spares; who cannot start one does without.
+static void spawn_ahead(faults *f)
+{
+    for (int i = 0; i < 3; i++) {
+        fkl_ahead *ahead = NULL;
+        fkl_actor *actor = NULL;
+        TRY(f, fkl_ahead_start(f->runtime, 0, &ahead));
+        TRY(f, fkl_ahead_spawn(ahead, NULL, act_return, NULL, &actor));
+        faults_join(f, actor);
+    }
+    fkl_ahead_forget(f->runtime);
+}
+
+FAULTS(actor_faults, actors_run_in_threads_that_were_started_ahead, spawn_ahead,
+       .silent_memory = true, .silent_threads = true)
+
 static void act_set_exit(fkl_actor *self, void *arg)
 {
     faults *f = arg;

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // ---- parkers
@@ -311,3 +312,51 @@ Test(platform, no_descriptors_left_is_eos)
     cr_assert_eq(read_end, -1);
     cr_assert_eq(write_end, -1);
 }
+
+// ---- traits
+
+#if defined(__linux__)
+
+Test(platform, traits_are_the_same_until_something_changes)
+{
+    fkli_traits before;
+    sigset_t usr1, old;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    cr_assert(fkli_traits_take(&before));
+    cr_assert(fkli_traits_are_mine(&before));
+    pthread_sigmask(SIG_BLOCK, &usr1, &old);
+    cr_assert(!fkli_traits_are_mine(&before));
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    cr_assert(fkli_traits_are_mine(&before));
+}
+
+static void *read_traits(void *own)
+{
+    fkli_traits_take(own);
+    return NULL;
+}
+
+Test(platform, a_thread_has_the_traits_of_who_starts_it)
+{
+    fkli_traits its;
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, read_traits, &its), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert(fkli_traits_are_mine(&its));
+}
+
+Test(platform, the_child_of_a_fork_has_other_traits)
+{
+    fkli_traits before;
+    cr_assert(fkli_traits_take(&before));
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(fkli_traits_are_mine(&before) ? 1 : 0);
+    }
+    int status = -1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+#endif

@@ -18,6 +18,7 @@ typedef struct {
     actor_object *self; // strong
     PyObject *target;   // strong
     core_state *state;  // of the module that `self` keeps alive
+    unsigned releases;  // core_state.releases when it was started
 } boot_record;
 
 PyObject *core_current(core_state *state)
@@ -83,6 +84,24 @@ static void actor_dealloc(actor_object *self)
     Py_DECREF(type);
 }
 
+// A thread is started by one that holds the GIL, and most of those wait for something next. Who
+// asks for the GIL a moment too early sleeps, and to be woken takes longer than what it came for.
+// So it looks for a while whether any thread has begun to wait.
+static void await_gil(const boot_record *boot)
+{
+#ifndef Py_GIL_DISABLED
+    fkl_time until = boot->state->parallel ? fkl_now() + 20000 : 0;
+    do {
+        // Relaxed: a hint. Whoever misses it asks for the GIL all the same.
+        if (atomic_load_explicit(&boot->state->releases, memory_order_relaxed) != boot->releases) {
+            return;
+        }
+    } while (fkl_now() < until);
+#else
+    (void)boot;
+#endif
+}
+
 // The actor's thread.
 static void run_actor(fkl_actor *handle, void *arg)
 {
@@ -96,7 +115,9 @@ static void run_actor(fkl_actor *handle, void *arg)
         return;
     }
     note_handle(self, handle);
+    await_gil(boot);
     PyEval_AcquireThread(tstate);
+    core_frames_give(&boot->state->frames, tstate);
     atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
     if (result == NULL) {
@@ -106,10 +127,14 @@ static void run_actor(fkl_actor *handle, void *arg)
         }
     }
     Py_XDECREF(result);
-    core_actor_gone(boot->state, self);
+    core_state *state = boot->state;
+    core_actor_gone(state, self);
     Py_DECREF(boot->target);
-    Py_DECREF(self);
     PyMem_RawFree(boot);
+    // No Python code runs below this, as a rule; where some does it gets a chunk anew. Objects must
+    // be dropped before the thread state is cleared.
+    core_frames_take(&state->frames, tstate);
+    Py_DECREF(self);
     PyThreadState_Clear(tstate);
     PyThreadState_DeleteCurrent();
 }
@@ -143,20 +168,22 @@ void core_wait_for_boots(core_state *state)
 }
 
 PyDoc_STRVAR(start_doc,
-             "start(target, name=None, stack_size=0)\n--\n\n"
-             "Run target(actor) in a new thread. Raises OSError (EAGAIN) when the system\n"
+             "start(target, name=None, stack_size=0, thread=None)\n--\n\n"
+             "Run target(actor) in a new thread, or in one of start_thread(). Raises OSError "
+             "(EAGAIN) when the system\n"
              "cannot start one, MemoryError, and RuntimeError at the second call and in an\n"
              "actor while the interpreter exits.");
 
 static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"target", "name", "stack_size", NULL};
+    static char *names[] = {"target", "name", "stack_size", "thread", NULL};
     core_state *state = core_state_of_type(Py_TYPE(self));
     PyObject *target;
     const char *name = NULL;
     Py_ssize_t stack_size = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|zn:start", names, &target, &name,
-                                     &stack_size)) {
+    PyObject *thread = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|znO:start", names, &target, &name,
+                                     &stack_size, &thread)) {
         return NULL;
     }
     if (atomic_exchange_explicit(&self->starting, true, memory_order_relaxed)) {
@@ -176,10 +203,16 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
     boot->state = state;
+    boot->releases = atomic_load_explicit(&state->releases, memory_order_relaxed);
     fkl_spawn_options options = {
-        .name = name, .stack_size = stack_size > 0 ? (size_t)stack_size : 0, .data = &self->seat};
+        .name = name,
+        .stack_size = stack_size > 0 ? (size_t)stack_size : 0,
+        .data = &self->seat,
+    };
+    fkl_ahead *ahead = core_ahead_of(thread);
     fkl_actor *handle;
-    fkl_err err = fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
+    fkl_err err = ahead ? fkl_ahead_spawn(ahead, &options, run_actor, boot, &handle)
+                        : fkl_spawn(state->runtime, &options, run_actor, boot, &handle);
     if (err != FKL_OK) {
         atomic_fetch_sub(&state->booting, 1);
         atomic_store_explicit(&self->starting, false, memory_order_relaxed);
@@ -188,6 +221,7 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
         PyMem_RawFree(boot);
         return core_raise(state, err, "cannot start a simulated process");
     }
+    core_ahead_given(thread);
     note_handle(self, handle); // whose reference is the object's from now on
     if (atomic_load_explicit(&state->closing, memory_order_relaxed)) {
         core_wait_for_boots(state);

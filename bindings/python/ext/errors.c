@@ -86,6 +86,7 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx)
     for (;;) {
         fkl_err err;
         Py_BEGIN_ALLOW_THREADS
+        core_gil_released(state);
         err = op(ctx);
         Py_END_ALLOW_THREADS
         if (err == FKL_ESTOPPED) {

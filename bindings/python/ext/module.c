@@ -17,6 +17,26 @@ static PyObject *module_current(PyObject *module, PyObject *unused)
     return Py_NewRef(actor == NULL ? Py_None : actor);
 }
 
+static PyObject *module_here(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    core_state *state = core_state_of(module);
+    PyObject *actor = core_current(state);
+    return Py_NewRef(actor == NULL ? state->real_process : actor);
+}
+
+// Once, during an import, so that here() needs no lock.
+static PyObject *module_set_real_process(PyObject *module, PyObject *process)
+{
+    core_state *state = core_state_of(module);
+    if (state->real_process != Py_None) {
+        PyErr_SetString(PyExc_RuntimeError, "set_real_process() was called before");
+        return NULL;
+    }
+    Py_SETREF(state->real_process, Py_NewRef(process));
+    Py_RETURN_NONE;
+}
+
 static PyObject *module_getpid(PyObject *module, PyObject *unused)
 {
     (void)unused;
@@ -38,6 +58,18 @@ static PyObject *module_before_exit(PyObject *module, PyObject *unused)
 {
     (void)unused;
     core_wait_for_boots(core_state_of(module));
+    Py_RETURN_NONE;
+}
+
+static PyObject *module_start_thread(PyObject *module, PyObject *stack_size)
+{
+    return core_ahead_start(core_state_of(module), stack_size);
+}
+
+static PyObject *module_forget_threads(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    fkl_ahead_forget(core_state_of(module)->runtime);
     Py_RETURN_NONE;
 }
 
@@ -227,11 +259,19 @@ static PyObject *module_counters(PyObject *module, PyObject *unused)
 
 static PyMethodDef module_methods[] = {
     {"current", module_current, METH_NOARGS, "The actor of this thread, or None."},
+    {"here", module_here, METH_NOARGS,
+     "The actor of this thread, or what set_real_process() was given."},
+    {"set_real_process", module_set_real_process, METH_O,
+     "set_real_process(process): what here() returns outside of actors."},
     {"getpid", module_getpid, METH_NOARGS, "The pid of this actor, or of the real process."},
     {"after_fork", module_after_fork, METH_NOARGS,
      "Let this thread act for the real process; for the child of a real fork."},
     {"_before_exit", module_before_exit, METH_NOARGS,
      "Wait for threads that are about to start; registered with atexit."},
+    {"start_thread", module_start_thread, METH_O,
+     "start_thread(stack_size): a thread that waits for its actor, for Actor.start(); or None."},
+    {"forget_threads", module_forget_threads, METH_NOARGS,
+     "Let threads end that are ready for new actors."},
     {"sleep", module_sleep, METH_O, sleep_doc},
     {"copy", (PyCFunction)(void (*)(void))module_copy, METH_FASTCALL, copy_doc},
     {"try_copy", module_try_copy, METH_VARARGS,
@@ -320,6 +360,8 @@ static int module_exec(PyObject *module)
         core_raise(state, err, "cannot make a runtime");
         return -1;
     }
+    state->parallel = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+    state->real_process = Py_NewRef(Py_None);
     state->dumps = Py_NewRef(Py_None);
     state->loads = Py_NewRef(Py_None);
     state->dump_bytes = Py_NewRef(Py_None);
@@ -356,6 +398,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->queue_empty);
     Py_VISIT(state->queue_full);
     Py_VISIT(state->breath);
+    Py_VISIT(state->real_process);
     Py_VISIT(state->dumps);
     Py_VISIT(state->loads);
     Py_VISIT(state->dump_bytes);
@@ -378,6 +421,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->queue_empty);
     Py_CLEAR(state->queue_full);
     Py_CLEAR(state->breath);
+    Py_CLEAR(state->real_process);
     Py_CLEAR(state->dumps);
     Py_CLEAR(state->loads);
     Py_CLEAR(state->dump_bytes);
@@ -396,6 +440,7 @@ static void module_free(void *module)
         core_runtime_release();
     }
     state->runtime = NULL;
+    core_frames_fini(&state->frames);
     if (state->returns != NULL) {
         core_returns_close(state->returns);
     }

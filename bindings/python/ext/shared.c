@@ -35,14 +35,26 @@ fkl_err core_runtime_retain(fkl_runtime **out)
     return err;
 }
 
+// Orphans may still run: then it stays until the process ends. But threads that run no actor any
+// more, or not yet, are only about to leave.
+static void end_runtime(void)
+{
+    fkl_counters count;
+    fkl_err err = fkl_runtime_shutdown(runtime, FKL_NO_WAIT);
+    fkl_runtime_counters(runtime, &count);
+    if (err == FKL_ETIMEDOUT && count.live == 0 && count.orphans == 0) {
+        err = fkl_runtime_shutdown(runtime, fkl_after_ms(50));
+    }
+    if (err == FKL_OK) {
+        (void)!fkl_runtime_destroy(runtime);
+    }
+}
+
 void core_runtime_release(void)
 {
     pthread_mutex_lock(&lock);
     if (--users == 0) {
-        // Orphans may still run: then it stays until the process ends.
-        if (fkl_runtime_shutdown(runtime, FKL_NO_WAIT) == FKL_OK) {
-            (void)!fkl_runtime_destroy(runtime);
-        }
+        end_runtime();
         runtime = NULL;
     }
     pthread_mutex_unlock(&lock);

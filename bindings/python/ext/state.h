@@ -16,6 +16,12 @@
 typedef struct core_returns core_returns;
 typedef struct core_semaphore core_semaphore;
 
+// Chunks of memory for frames that no thread state has; zeroed to begin with. See frames.c.
+enum { CORE_FRAMES_KEPT = 4 };
+typedef struct core_frames {
+    _Atomic(void *) kept[CORE_FRAMES_KEPT];
+} core_frames;
+
 typedef struct core_state {
     PyInterpreterState *interp;
     fkl_runtime *runtime;  // one for all interpreters
@@ -30,6 +36,7 @@ typedef struct core_state {
     PyObject *corrupt_message; // forkless.CorruptMessage
     PyObject *queue_empty;     // queue.Empty
     PyObject *queue_full;      // queue.Full
+    PyObject *real_process;    // what stands for the process that is none of ours
     PyObject *breath;          // a Python function that does nothing
     // Set from Python, once (configure): how objects that are not plain data cross between actors.
     PyObject *dumps;         // dumps(obj) -> something that loads() understands
@@ -40,8 +47,11 @@ typedef struct core_state {
     // dump_parcel(obj) -> (list of bytes, list of (thing, role)), for another interpreter
     PyObject *dump_parcel;
     PyObject *load_parcel; // load_parcel(bytes-like, list of things) -> obj
-    atomic_int booting;    // threads of actors that are not yet attached to the interpreter
-    atomic_bool closing;   // the interpreter runs its exit functions
+    core_frames frames;
+    bool parallel;        // there is more than one processor
+    atomic_uint releases; // how often a wait has given up the GIL; see await_gil() in actor.c
+    atomic_int booting;   // threads of actors that are not yet attached to the interpreter
+    atomic_bool closing;  // the interpreter runs its exit functions
 } core_state;
 
 extern struct PyModuleDef core_module;
@@ -68,6 +78,12 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // `op` must use an absolute deadline. Returns its result, or FKL_EINTR with an exception set when a
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
+
+// To be called after the GIL was released for a wait. Relaxed: it is a hint, see await_gil().
+static inline void core_gil_released(core_state *state)
+{
+    atomic_fetch_add_explicit(&state->releases, 1, memory_order_relaxed);
+}
 
 // Raises an instance of the class `exception` at the next bytecode of a thread. Returns whether
 // there is such a thread.
@@ -96,6 +112,29 @@ void core_threads_remove(core_threads *threads, core_state *state);
 
 // Has the class `exception` raised in all but the calling thread. Returns in how many.
 size_t core_threads_throw(core_threads *threads, PyObject *exception);
+
+// frames.c
+
+// Gives a thread state that has run nothing yet a chunk that was kept, if there is one.
+void core_frames_give(core_frames *frames, PyThreadState *tstate);
+
+// Keeps the chunk of a thread state that runs nothing now, and will hardly do so.
+void core_frames_take(core_frames *frames, PyThreadState *tstate);
+
+// Frees what is kept.
+void core_frames_fini(core_frames *frames);
+
+// ahead.c
+
+// A capsule of a thread that waits for its actor, which is cancelled with the capsule; None where
+// there is none to be had. NULL with an exception set.
+PyObject *core_ahead_start(core_state *state, PyObject *stack_size);
+
+// The thread in a capsule, and NULL for anything else.
+fkl_ahead *core_ahead_of(PyObject *capsule);
+
+// The thread in it, if any, is an actor's now.
+void core_ahead_given(PyObject *capsule);
 
 // entered.c
 

@@ -41,8 +41,9 @@ class Actor:
         target: Callable[[Any], object],
         name: str | None = None,
         stack_size: int = 0,
+        thread: Any = None,
     ) -> None:
-        """Run target(actor) in a new thread.
+        """Run target(actor) in a new thread, or in one of start_thread().
 
         Raises OSError (EAGAIN) when the system cannot start one, MemoryError, and RuntimeError at the
         second call.
@@ -270,6 +271,19 @@ class Dispatch:
         cls, original: Callable[..., Any], in_actor: Callable[..., Any], method: bool = False
     ) -> Dispatch: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+def start_thread(stack_size: int, /) -> Any:
+    """A thread that waits for its actor, to be given to Actor.start(); or None. One that is dropped ends."""
+
+def forget_threads() -> None:
+    """Let threads end that are ready for new actors: before a fork, and when the calling thread has
+    changed what threads inherit."""
+
+def here() -> Any:
+    """The actor of this thread, or what set_real_process() was given."""
+
+def set_real_process(process: Any, /) -> None:
+    """Set what here() returns outside of actors."""
 
 def current() -> Any:
     """The actor that the calling thread acts for, an instance of a subclass of Actor; or None."""

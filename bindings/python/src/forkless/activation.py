@@ -71,7 +71,8 @@ def _is_simulated(context: Any) -> bool:
 def _register_fork_hook() -> None:
     global _fork_hook_registered
     if not _fork_hook_registered and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_core.after_fork)  # cannot be taken back
+        # They cannot be taken back.
+        os.register_at_fork(before=_core.forget_threads, after_in_child=_core.after_fork)
         os.register_at_fork(after_in_child=stdlib_util.after_real_fork)
         _fork_hook_registered = True
 
@@ -84,7 +85,7 @@ def install(isolation: str = "actor") -> None:
     for other words, and where there are no such interpreters.
     """
     global _isolation
-    from forkless import ansible, context, interpreters
+    from forkless import ansible, context, interpreters, popen
 
     if isolation not in stdlib.OURS:
         raise ValueError(f"there is no isolation {isolation!r}, but {' and '.join(stdlib.OURS)}")
@@ -95,6 +96,7 @@ def install(isolation: str = "actor") -> None:
         if not _aliases:
             context.install_aliases(_aliases)
         _isolation = isolation
+        popen.use(interpreters.InterpreterPopen if isolation == "interpreter" else popen.Popen)
         ansible.register()
 
 
@@ -106,6 +108,8 @@ def isolation() -> str:
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
     global _active, _isolation
+    from forkless import popen
+
     with _lock:
         _wait_for_unwinding()
         counters = _core.counters()
@@ -116,6 +120,7 @@ def uninstall() -> None:
             )
         _aliases.undo()
         _isolation = "actor"
+        popen.use(popen.Popen)
         if missing.has_processes():
             _default_context.undo()
         _active = False

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from forkless import _core
@@ -38,43 +38,70 @@ __all__ = [
 
 _real_getpid = os.getpid
 _real_getppid = os.getppid
+_real_getpgrp = getattr(os, "getpgrp", None)
+_real_getsid = getattr(os, "getsid", None)
 
 # Numbers simulated processes and ends of pipes in the order in which they are made.
 serials = itertools.count(1)
 
 
 class _State:
-    """What every process has to itself, simulated or not."""
+    """What every process has to itself, simulated or not.
 
-    def _init_state(self) -> None:
-        self.process: Any = None  # the object that current_process() returns
-        self.children: set[Any] = set()  # process objects that were started and not yet joined
-        self.process_counter = itertools.count(1)
-        self.finalizers: dict[Any, Any] = {}  # see multiprocessing.util.Finalize
-        self.exiting = False  # whether it has run them, as a process does at its end
-        self.start_context: Any = None  # what set_start_method() set
-        self.after_fork: list[Any] = []  # calls that it makes first, see stdlib_util
-        # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
-        self.handlers: dict[int, Any] = {}
-        self.streams: dict[str, Any] = {}  # "stdin", "stdout", "stderr" -> object
-        self.descriptors: dict[int, int | None] = {}  # 0-2 -> the real one behind it; None: closed
-        self.locals: dict[Any, Any] = {}  # see forkless.isolation
-        self.values: dict[Any, Any] = {}  # see forkless.slots
-        self.exit_functions: list[Callable[[], object]] = []  # see forkless.at_actor_exit
-        self.atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
-        self.helpers: dict[int, Any] = {}
-        self.last_calls: list[Callable[[], object]] = []  # to be made by the last of them
-        self.main_thread: Any = None
-        self.timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
-        # Called with a child that has ended or is about to, in any thread, perhaps twice.
-        self.child_watchers: list[Callable[[Actor], object]] = []
-        self.ends: dict[int, weakref.ref[Any]] = {}  # of pipes, by number: see forkless.connection
-        self.forked: dict[int, Actor] = {}  # its live children of 'fork', by number, oldest first
-        # Its sockets and connections. No callbacks: one that runs when such an object goes would be a
-        # place where an exception that is thrown at the process gets lost.
-        self.opened: dict[int, weakref.ref[Any]] = {}
-        self.opened_most = 16  # when it has grown so far, those that are gone are taken out
+    Most actors touch little of it. What is only annotated here is made for those who ask.
+    """
+
+    children: set[Any]  # process objects that were started and not yet joined
+    process_counter: Iterator[int]
+    finalizers: dict[Any, Any]  # see multiprocessing.util.Finalize
+    after_fork: list[Any]  # calls that it makes first, see stdlib_util
+    # Signal number -> handler, where it was set. Never changed, but replaced: children share it.
+    handlers: dict[int, Any]
+    streams: dict[str, Any]  # "stdin", "stdout", "stderr" -> object
+    descriptors: dict[int, int | None]  # 0-2 -> the real one behind it; None: closed
+    locals: dict[Any, Any]  # see forkless.isolation
+    values: dict[Any, Any]  # see forkless.slots
+    exit_functions: list[Callable[[], object]]  # see forkless.at_actor_exit
+    atexit_functions: list[tuple[Any, tuple[Any, ...], dict[str, Any]]]
+    # Further threads that act for it, by ident: a threading.Thread, or None for a bare one.
+    helpers: dict[int, Any]
+    last_calls: list[Callable[[], object]]  # to be made by the last of them
+    # Called with a child that has ended or is about to, in any thread, perhaps twice.
+    child_watchers: list[Callable[[Actor], object]]
+    ends: dict[int, weakref.ref[Any]]  # of pipes, by number: see forkless.connection
+    forked: dict[int, Actor]  # its live children of 'fork', by number, oldest first
+    replaced: set[int]  # ends of its parent for which it has got duplicates
+    # Its sockets and connections. No callbacks: one that runs when such an object goes would be a
+    # place where an exception that is thrown at the process gets lost.
+    opened: dict[int, weakref.ref[Any]]
+    opened_most = 16  # when it has grown so far, those that are gone are taken out
+
+    process: Any = None  # the object that current_process() returns
+    exiting = False  # whether it has run its finalizers, as a process does at its end
+    start_context: Any = None  # what set_start_method() set
+    main_thread: Any = None
+    timer: Any = None  # the pending signal.setitimer(ITIMER_REAL)
+
+    def __getattr__(self, name: str) -> Any:
+        begin = _BEGINNINGS.get(name)
+        if begin is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Several threads of a process may ask at once: all get the same.
+        return vars(self).setdefault(name, begin())
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything in one of the containers above. Makes none."""
+        return bool(vars(self).get(name))
+
+
+_BEGINNINGS: dict[str, Callable[[], Any]] = {
+    "process_counter": lambda: itertools.count(1),
+    **dict.fromkeys(("children", "replaced"), set),
+    **dict.fromkeys(("after_fork", "exit_functions", "atexit_functions"), list),
+    **dict.fromkeys(("last_calls", "child_watchers"), list),
+    **dict.fromkeys(("finalizers", "handlers", "streams", "descriptors"), dict),
+    **dict.fromkeys(("locals", "values", "ends", "forked", "helpers", "opened"), dict),
+}
 
 
 # What a child gets from its parent when it is started: functions of both, run in the parent's thread.
@@ -86,9 +113,6 @@ class MainActor(_State):
 
     parent_process = None
 
-    def __init__(self) -> None:
-        self._init_state()
-
     @property
     def pid(self) -> int:
         return _real_getpid()
@@ -99,11 +123,11 @@ class MainActor(_State):
 
     @property
     def pgid(self) -> int:
-        return os.getpgrp() if hasattr(os, "getpgrp") else self.pid
+        return _real_getpgrp() if _real_getpgrp is not None else self.pid
 
     @property
     def sid(self) -> int:
-        return os.getsid(0) if hasattr(os, "getsid") else self.pid
+        return _real_getsid(0) if _real_getsid is not None else self.pid
 
 
 class Actor(_core.Actor, _State):
@@ -113,23 +137,23 @@ class Actor(_core.Actor, _State):
     sid: int
     native_id = 0  # of its own thread, once that runs
     is_distant = False  # whether it stands for one that runs in another interpreter
+    ended: float | None = None  # time.time() of an end that its threads may survive
+    reaped = False  # its exit code was asked for, so that its pid is gone
+    _parent_process: Any = None
 
     def __init__(self, parent: Actor | MainActor, process: Any) -> None:
-        self._init_state()
         self.parent = parent
         self.ppid = parent.pid
         self.pgid = parent.pgid
         self.sid = parent.sid
         self.process = process
         self.handlers = parent.handlers
-        self.ended: float | None = None  # time.time() of an end that its threads may survive
         for inherit in inheritance:
             inherit(parent, self)
-        self.reaped = False  # its exit code was asked for, so that its pid is gone
         self.serial = next(serials)
-        self.replaced: set[int] = set()  # ends of its parent for which it has got duplicates
-        self._parent_process: Any = None
-        _by_pid[self.pid] = self
+        ref = _Ref(self, _forget)
+        ref.pid = pid = self.pid
+        _by_pid[pid] = ref
 
     def kill(self, code: int, /) -> bool:
         published = super().kill(code)
@@ -147,14 +171,16 @@ class Actor(_core.Actor, _State):
 
     def tell_parent(self) -> None:
         """What SIGCHLD is to processes."""
-        for watcher in list(self.parent.child_watchers):
-            watcher(self)
+        if self.parent.has("child_watchers"):
+            for watcher in list(self.parent.child_watchers):
+                watcher(self)
 
     def close_ends(self) -> None:
         """Let go of the pipes: it has ended, or is about to. All are closed afterwards, also those that
         another thread is about to close."""
-        self.parent.forked.pop(self.serial, None)
-        while self.ends:
+        if self.parent.has("forked"):
+            self.parent.forked.pop(self.serial, None)
+        while self.has("ends"):
             for number, ref in self.ends.copy().items():
                 end = ref()
                 if end is not None:  # otherwise its destruction closes it
@@ -186,13 +212,25 @@ class Actor(_core.Actor, _State):
         return self._parent_process
 
 
+class _Ref(weakref.ref["Actor"]):
+    """A weak reference to an actor that knows its pid."""
+
+    __slots__ = ("pid",)
+    pid: int
+
+
+def _forget(ref: _Ref) -> None:
+    if _by_pid.get(ref.pid) is ref:  # not of another object that stands for the same process
+        _by_pid.pop(ref.pid, None)
+
+
 MAIN = MainActor()
-_by_pid: weakref.WeakValueDictionary[int, Actor] = weakref.WeakValueDictionary()
+_by_pid: dict[int, _Ref] = {}
 
 
-def here() -> Actor | MainActor:
-    """The simulated process that runs this thread, or MAIN."""
-    return _core.current() or MAIN
+# The simulated process that runs this thread, or MAIN.
+here: Callable[[], Actor | MainActor] = _core.here
+_core.set_real_process(MAIN)
 
 
 class _Elsewhere:
@@ -207,7 +245,7 @@ elsewhere = _Elsewhere()
 
 def find(pid: int) -> Actor | None:
     """The actor with this pid, as long as somebody holds it and has not asked for its exit code."""
-    actor = _by_pid.get(pid)
+    actor = find_here(pid)
     if actor is None and elsewhere.find is not None:
         actor = elsewhere.find(pid)
     return None if actor is None or actor.reaped else actor
@@ -215,7 +253,8 @@ def find(pid: int) -> Actor | None:
 
 def find_here(pid: int) -> Actor | None:
     """The same among those that this interpreter has an object for."""
-    return _by_pid.get(pid)
+    ref = _by_pid.get(pid)
+    return None if ref is None else ref()
 
 
 def forget(actor: Actor) -> None:
@@ -225,12 +264,16 @@ def forget(actor: Actor) -> None:
 
 def live() -> list[Actor]:
     """The actors that have not ended."""
-    # valuerefs(), because values() iterates over what other threads change.
-    actors = [ref() for ref in _by_pid.valuerefs()]
-    found = {actor.pid: actor for actor in actors if actor is not None}
+    found = {actor.pid: actor for actor in _all()}
     if elsewhere.add is not None:
         elsewhere.add(found)
     return [actor for actor in found.values() if actor.poll() is None]
+
+
+def _all() -> list[Actor]:
+    """The actors that this interpreter has an object for."""
+    refs = _by_pid.copy().values()  # a copy, because other threads change it
+    return [actor for ref in refs if (actor := ref()) is not None]
 
 
 def group_members(pgid: int) -> list[Actor]:
@@ -266,7 +309,7 @@ def orphans() -> list[Orphan]:
 
     found = []
     frames = sys._current_frames()
-    for actor in list(_by_pid.values()):
+    for actor in _all():
         code = actor.poll()
         idents = [i for i in (actor.thread_ident, *actor.helpers.copy()) if i in frames]
         if code is not None and idents and actor.ended is not None:

@@ -8,12 +8,12 @@ import signal
 from multiprocessing import context as mp_context
 from typing import Any
 
-from forkless import stdlib, stdlib_util
+from forkless import _core, activation, stdlib, stdlib_util
 from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
-from forkless.process import bootstrap, copy_process
+from forkless.process import ActorProcess, bootstrap, copy_process
 
-__all__ = ["Popen", "launch", "launch_like_fork"]
+__all__ = ["Popen", "launch", "launch_like_fork", "use"]
 
 
 class _DuplicatedDescriptor:
@@ -33,35 +33,42 @@ class Popen:
     DupFd = _DuplicatedDescriptor
 
     def __init__(self, process_obj: Any, like_fork: bool = False) -> None:
-        from forkless.activation import activate
-
-        activate()
+        activation.activate()
         self.returncode: int | None = None
         self.sentinel = None  # made when BaseProcess.sentinel is read
         self.inherited: list[Any] = []  # ends of pipes in the child's copies
         self._launch(process_obj, like_fork)
 
     def _launch(self, process_obj: Any, like_fork: bool) -> None:
+        # The system makes it ready meanwhile.
+        thread = _core.start_thread(threads.stack_size())
+        try:
+            self._actor = actor = self._prepare(process_obj, like_fork)
+            self.pid = actor.pid
+            self._hand_over(like_fork)
+            folders.begin(actor)
+            try:
+                actor.start(bootstrap, process_obj._name[:31], threads.stack_size(), thread)
+            except BaseException:
+                if not _was_started(actor):  # what was thrown at this process may come after it was
+                    folders.begun(actor)
+                    actor.close_ends()
+                raise
+        finally:
+            thread = None  # ends, if it is nobody's, also where a traceback keeps this frame
+
+    def _prepare(self, process_obj: Any, like_fork: bool) -> Actor:
+        """The child, which is not started yet."""
         mp_context.set_spawning_popen(self)
         try:
             child = copy_process(process_obj, like_fork)
         finally:
             mp_context.set_spawning_popen(None)
-        parent = here()
-        self._actor = actor = Actor(parent, child)
+        actor = Actor(here(), child)
         actor.start_context = stdlib.start_context(process_obj)
         if like_fork:
             actor.after_fork = stdlib_util.after_fork_calls()
-        self.pid = actor.pid
-        self._hand_over(like_fork)
-        folders.begin(actor)
-        try:
-            actor.start(bootstrap, process_obj._name[:31], threads.stack_size())
-        except BaseException:
-            if not _was_started(actor):  # what was thrown at this process may come after it was
-                folders.begun(actor)
-                actor.close_ends()
-            raise
+        return actor
 
     def _hand_over(self, like_fork: bool) -> None:
         """Give the child what belongs to processes."""
@@ -113,24 +120,26 @@ class Popen:
         return self._actor.exit_error()
 
 
-def _popen_class() -> type[Popen]:
-    from forkless import activation
+_usual: type[Popen] = Popen
 
-    if activation.isolation() == "interpreter":
-        from forkless.interpreters import InterpreterPopen
 
-        return InterpreterPopen
-    return Popen
+def use(popen_class: type[Popen]) -> None:
+    """What launch() shall start processes with."""
+    global _usual
+    _usual = popen_class
 
 
 def launch(process_obj: Any) -> Popen:
     """Start a process in the way that install() was told."""
-    return _popen_class()(process_obj)
+    return _usual(process_obj)
+
+
+ActorProcess._Popen = staticmethod(launch)
 
 
 def launch_like_fork(process_obj: Any) -> Popen:
     """The same for the alias of 'fork': what cannot be copied is shared, where it can be."""
-    return _popen_class()(process_obj, like_fork=True)
+    return _usual(process_obj, like_fork=True)
 
 
 def _was_started(actor: Actor) -> bool:

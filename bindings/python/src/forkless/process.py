@@ -29,15 +29,10 @@ _NOT_PLAIN = object()
 
 
 class ActorProcess(mp.BaseProcess):
-    """Process of the start method 'actor'."""
+    """Process of the start method 'actor'. forkless.popen adds how it is started."""
 
     _start_method = "actor"
-
-    @staticmethod
-    def _Popen(process_obj: Any) -> Any:
-        from forkless.popen import launch
-
-        return launch(process_obj)
+    _Popen: Any
 
 
 class ParentProcess(mp.BaseProcess):
@@ -197,7 +192,7 @@ def _run(actor: Actor, process_obj: Any) -> tuple[int, dict[str, Any] | None]:
     code, error = 1, None
     try:
         try:
-            if actor.after_fork:
+            if actor.has("after_fork"):
                 stdlib_util.run_after_fork(actor.after_fork)
                 actor.after_fork = []
             util.info("child process calling self.run()")
@@ -240,32 +235,33 @@ def _report(process_obj: Any, failure: BaseException) -> dict[str, Any]:
 
 def _exit_functions(actor: Actor) -> None:
     """What multiprocessing and atexit do when a process ends by itself."""
-    while actor.atexit_functions and sys.version_info >= (3, 13):  # before, children skipped them
+    runs_atexit = sys.version_info >= (3, 13)  # before, children skipped them
+    while runs_atexit and actor.has("atexit_functions"):
         function, args, kwargs = actor.atexit_functions.pop()
         function(*args, **kwargs)
-    if actor.helpers:
+    if actor.has("helpers"):
         stdlib_futures.shut_down_executors(actor)
     stdlib_util.exit_actor(actor)
 
 
 def _release(actor: Actor) -> None:
     """Let go of what the actor held, however it ended."""
-    import traceback
-
-    while actor.exit_functions:
+    while actor.has("exit_functions"):
         try:
             actor.exit_functions.pop()()
         except Exception:
+            import traceback
+
             traceback.print_exc(file=MAIN.streams.get("stderr"))
     if actor.timer is not None:
         actor.timer.cancel()
     actor.stop()  # a thread that begins only now ends at once
-    if actor.helpers:  # daemon threads, which go with their process
+    if actor.has("helpers"):  # daemon threads, which go with their process
         if actor.ended is None:
             actor.ended = time.time()
         actor.throw_at_threads()
     actor.close_ends()
-    if actor.opened:
+    if actor.has("opened"):
         sockets.close_opened(actor)
     streams.close(actor)
     stdlib_util.release(actor)

@@ -34,10 +34,14 @@ def _deep_copy(value: Any) -> Any:
     return copy.deepcopy(value) if copied is MISSING else copied
 
 
+def _copy(value: Any) -> Any:
+    return value[:] if type(value) is list else copy.copy(value)
+
+
 # How the value of a child comes from that of its parent.
 WAYS: dict[str, Callable[[Any], Any]] = {
     "share": lambda value: value,
-    "copy": copy.copy,
+    "copy": _copy,
     "deepcopy": _deep_copy,
     "fresh": lambda value: type(value)(),
 }
@@ -379,9 +383,9 @@ def _restore(slot: Slot) -> None:
 
 
 def _inherit(parent: Any, child: Any) -> None:
-    child.values = parent.values.copy()
+    values = child.values = parent.values.copy()
     for slot in _passed_on:
-        child.values[slot] = slot.way.pass_on(slot.inherited(parent))
+        values[slot] = slot.way.pass_on(slot.inherited(parent))
 
 
 actors.inheritance.append(_inherit)

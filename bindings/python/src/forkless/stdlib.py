@@ -80,6 +80,11 @@ class _Counter:
 class _CurrentProcess:
     """Stands for the process object of the calling process; functions that compare it are replaced."""
 
+    # What each new process asks for is found without __getattr__().
+    _identity = property(lambda self: here().process._identity)
+    _config = property(lambda self: here().process._config)
+    name = property(lambda self: here().process.name)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(here().process, name)
 

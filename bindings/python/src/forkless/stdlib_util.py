@@ -136,7 +136,7 @@ def release(actor: Actor) -> None:
     They end with it, as with a process. But what the kernel would take back from a process, the real
     process has to give back, once the object that it belongs to is gone.
     """
-    while actor.finalizers:
+    while actor.has("finalizers"):
         key, finalizer = actor.finalizers.popitem()
         if _is_release(finalizer._callback):
             MAIN.finalizers[key] = finalizer
@@ -228,15 +228,15 @@ def exit_actor(actor: Actor) -> None:
         return
     actor.exiting = True
     # Most actors have neither; each is looked for when the step before it has run.
-    if actor.finalizers:
+    if actor.has("finalizers"):
         util._run_finalizers(0)  # type: ignore[attr-defined]
-    if actor.children:
+    if actor.has("children"):
         for child in process.active_children():
             if child.daemon:
                 child._popen.terminate()  # type: ignore[attr-defined]
         for child in process.active_children():
             child.join()
-    if actor.finalizers:
+    if actor.has("finalizers"):
         util._run_finalizers()  # type: ignore[attr-defined]
 
 

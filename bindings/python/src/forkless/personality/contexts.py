@@ -48,5 +48,6 @@ def _is_of_decimal(value: Any) -> bool:
 
 def enter(actor: Any) -> None:
     """Set what the actor has inherited. Called in its thread, whose context is empty."""
-    for variable, value in actor.locals.pop(_KEY, ()):
-        variable.set(value)
+    if _KEY in actor.locals:
+        for variable, value in actor.locals.pop(_KEY):
+            variable.set(value)

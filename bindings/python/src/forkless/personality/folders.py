@@ -13,6 +13,7 @@ mislead all others, and nobody would notice.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import sys
 import time
@@ -83,6 +84,9 @@ def install(patches: PatchSet) -> None:
     for function in _functions(os):
         if hasattr(os, function.__name__):
             patches.attribute(os, function.__name__, function)
+    for name in ("unshare", "setns"):  # since 3.12: of the calling thread, and inherited
+        if hasattr(os, name):
+            patches.attribute(os, name, _changing_what_is_inherited(getattr(os, name)))
 
 
 def _functions(real_os: Any) -> list[Any]:
@@ -103,6 +107,17 @@ def _functions(real_os: Any) -> list[Any]:
         return int(real_umask(mask))  # type: ignore[misc]
 
     return [chdir, fchdir, umask]
+
+
+def _changing_what_is_inherited(original: Any) -> Any:
+    @functools.wraps(original)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(*args, **kwargs)
+        finally:
+            _core.forget_threads()  # which have begun before
+
+    return function
 
 
 def _prepare(name: str) -> None:

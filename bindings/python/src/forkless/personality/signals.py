@@ -103,7 +103,7 @@ def mask_of_caught(handlers: dict[int, Any]) -> int:
 def deliver(actor: Actor, signum: int) -> None:
     """Send a signal to an actor that lives."""
     if actor.is_distant:
-        actor.deliver(signum)  # type: ignore[attr-defined]
+        actor.deliver(signum)
         return
     handler = _handler(actor, signum)
     if handler == signal.SIG_IGN:

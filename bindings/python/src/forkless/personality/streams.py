@@ -304,6 +304,8 @@ def _redirected(args: tuple[Any, ...], standard: dict[int, int]) -> list[Any]:
 
 def flush(actor: Actor) -> None:
     """Flush stdout and stderr of an actor, as a process does when it ends."""
+    if not actor.has("streams"):
+        return  # it has not asked for any
     for name in ("stdout", "stderr"):
         stream = actor.streams.get(name)
         try:
@@ -315,14 +317,16 @@ def flush(actor: Actor) -> None:
 
 def close(actor: Actor) -> None:
     """Close what an actor that ends has opened for its streams."""
-    stdin = actor.streams.pop("stdin", None)
-    try:
-        if isinstance(stdin, io.TextIOWrapper) and stdin.name == os.devnull:
-            stdin.close()
-    except (AttributeError, ValueError):
-        pass  # the actor has made it of something else, or detached it
-    actor.streams.clear()
-    for fd in actor.descriptors.values():
-        if fd is not None:
-            os.close(fd)
-    actor.descriptors.clear()
+    if actor.has("streams"):
+        stdin = actor.streams.pop("stdin", None)
+        try:
+            if isinstance(stdin, io.TextIOWrapper) and stdin.name == os.devnull:
+                stdin.close()
+        except (AttributeError, ValueError):
+            pass  # the actor has made it of something else, or detached it
+        actor.streams.clear()
+    if actor.has("descriptors"):
+        for fd in actor.descriptors.values():
+            if fd is not None:
+                os.close(fd)
+        actor.descriptors.clear()

@@ -81,7 +81,7 @@ def leave(actor: Actor) -> None:
 
 def join_helpers(actor: Actor) -> None:
     """Wait for the threads of an actor that are not daemons, as a process does before it exits."""
-    while True:
+    while actor.has("helpers"):
         threads = actor.helpers.copy().values()
         waiting = [t for t in threads if t is not None and not t.daemon]
         if not waiting:
