@@ -45,14 +45,15 @@ class Direction:
         self.readers: set[int] = set()
         self.writers: set[int] = set()
 
-    def leave(self, number: int) -> None:
-        """An end is closed: without writers the channel has an end, without readers no purpose."""
+    def leave(self, number: int, reader: int = READER, writer: int = WRITER) -> None:
+        """An end is closed: without writers the channel has an end, without readers no purpose. The
+        last ends may go when the globals of this module have gone."""
         self.writers.discard(number)
         if not self.writers:
-            self.channel.leave(WRITER)
+            self.channel.leave(writer)
         self.readers.discard(number)
         if not self.readers:
-            self.channel.leave(READER)
+            self.channel.leave(reader)
 
 
 class Connection(mp.Connection):
