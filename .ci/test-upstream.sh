@@ -20,7 +20,8 @@ fi
 
 modes_for() {
     case $1 in
-    newest | 2.14) echo fork actor futures no-processes no-processes-futures ;;
+    newest) echo fork actor interpreter futures no-processes no-processes-futures ;;
+    2.14) echo fork actor futures no-processes no-processes-futures ;;
     *) echo fork ;;
     esac
 }

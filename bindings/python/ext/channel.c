@@ -103,14 +103,24 @@ typedef struct {
     fkl_err err; // why it was not sent
 } transfer;
 
-typedef int (*encoder)(core_state *state, PyObject *obj, fkl_msg **out, size_t *weight);
+// How an object gets into a message: as a copy, as it is, or as bytes; and otherwise if there may
+// be receivers in other interpreters.
+typedef enum { BY_COPY, BY_REFERENCE, BY_BYTES } way;
 
-// With the one for receivers in other interpreters, if there may be any.
-static int encode(core_state *state, channel_object *self, encoder here, encoder abroad,
-                  PyObject *obj, transfer *t)
+static inline int encode(core_state *state, channel_object *self, way way, PyObject *obj,
+                         transfer *t)
 {
-    encoder encode = core_stream_is_shared(self->stream) ? abroad : here;
-    return encode(state, obj, &t->msg, self->weighs ? &t->weight : NULL);
+    size_t *weight = self->weighs ? &t->weight : NULL;
+    bool shared = core_stream_is_shared(self->stream);
+    if (way == BY_BYTES) {
+        return shared ? core_encode_bytes_abroad(state, obj, &t->msg, weight)
+                      : core_encode_bytes(state, obj, &t->msg, weight);
+    }
+    if (shared) {
+        return core_encode_abroad(state, obj, &t->msg, weight);
+    }
+    return way == BY_COPY ? core_encode(state, obj, &t->msg, weight)
+                          : core_encode_shared(state, obj, &t->msg, weight);
 }
 
 static fkl_err do_send(void *ctx)
@@ -198,7 +208,7 @@ static PyObject *send(core_state *state, transfer *t)
 static PyObject *encode_and_send(core_state *state, channel_object *self, PyObject *obj,
                                  transfer *t)
 {
-    return encode(state, self, core_encode, core_encode_abroad, obj, t) < 0 ? NULL : send(state, t);
+    return encode(state, self, BY_COPY, obj, t) < 0 ? NULL : send(state, t);
 }
 
 // Whether the exception that is set says that the object cannot be sent, and not that there was no
@@ -261,7 +271,7 @@ static PyObject *channel_put_ref(channel_object *self, PyObject *const *args, Py
     transfer t = {.stream = self->stream};
     if (check_arity("put_ref", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        encode(state, self, core_encode_shared, core_encode_abroad, args[0], &t) < 0) {
+        encode(state, self, BY_REFERENCE, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -279,7 +289,7 @@ static PyObject *channel_put_bytes(channel_object *self, PyObject *const *args, 
     transfer t = {.stream = self->stream};
     if (check_arity("put_bytes", nargs, 1, 3) < 0 ||
         deadline_of(nargs > 1 ? args[1] : NULL, nargs > 2 ? args[2] : NULL, &t.deadline) < 0 ||
-        encode(state, self, core_encode_bytes, core_encode_bytes_abroad, args[0], &t) < 0) {
+        encode(state, self, BY_BYTES, args[0], &t) < 0) {
         return NULL;
     }
     return send(state, &t);
@@ -412,8 +422,7 @@ static int take_outbox(core_state *state, PyObject *outbox, exchange *x)
     }
     channel_object *channel = (channel_object *)PyList_GET_ITEM(outbox, 0);
     transfer t = {.weight = 0};
-    if (encode(state, channel, core_encode_shared, core_encode_abroad, PyList_GET_ITEM(outbox, 1),
-               &t) < 0) {
+    if (encode(state, channel, BY_REFERENCE, PyList_GET_ITEM(outbox, 1), &t) < 0) {
         return -1;
     }
     x->msg = t.msg;

@@ -305,6 +305,9 @@ def run_mode(mode: str, options: argparse.Namespace, folder: pathlib.Path) -> Ve
     exceptions = exceptions_of(mode, python)
     run.limits = exceptions.limits
     path = expectations.baseline_file(suite, _LIKE.get(method, method), python)
+    if method == "interpreter" and sys.version_info < (3, 13):
+        print(f"{python} {mode}: this version does not have the start method")
+        return None
     if not all_tests(run):
         print(f"{python} {mode}: this interpreter has no such tests")
         return None

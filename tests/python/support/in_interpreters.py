@@ -144,6 +144,15 @@ def signal_parent(signum):
     os.kill(os.getppid(), signum)
 
 
+def be_signalled_by_a_child(said):
+    signal.signal(signal.SIGUSR1, lambda number, _frame: said.put(("caught", number)))
+    context = multiprocessing.get_context("interpreter")
+    child = context.Process(target=signal_parent, args=(signal.SIGUSR1,))
+    child.start()
+    child.join()
+    said.put(child.exitcode)
+
+
 def start_one_more(method, queue):
     process = multiprocessing.get_context(method).Process(target=mark, args=(queue, method))
     process.start()

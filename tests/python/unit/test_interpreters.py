@@ -213,6 +213,15 @@ class TestEnding:
         finally:
             signal.signal(signal.SIGUSR1, before)
 
+    @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="the platform lacks the signal")
+    @pytest.mark.parametrize("method", ["actor", "interpreter"])
+    def test_a_process_signals_its_simulated_parent(self, method):
+        context = multiprocessing.get_context(method)
+        said = context.Queue()
+        process = start(context, work.be_signalled_by_a_child, said)
+        assert {said.get(timeout=TIME), said.get(timeout=TIME)} == {0, ("caught", signal.SIGUSR1)}
+        process.join(TIME)
+
 
 class Odd:
     """Plain data this is not."""

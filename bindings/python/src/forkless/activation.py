@@ -9,6 +9,7 @@ does so too, and makes 'fork', 'spawn' and 'forkserver' run on actors.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import Any
@@ -118,6 +119,7 @@ def uninstall() -> None:
                 f"{counters['live']} simulated processes live and {counters['orphans']} unwind; "
                 "join or terminate them before uninstall()"
             )
+        _close_vacant_interpreters()
         _aliases.undo()
         _isolation = "actor"
         popen.use(popen.Popen)
@@ -126,6 +128,11 @@ def uninstall() -> None:
         _active = False
         rules.uninstall()
         _base.undo()
+
+
+def _close_vacant_interpreters() -> None:
+    if sys.version_info >= (3, 13):
+        _core.close_places(0.0, False)
 
 
 def _wait_for_unwinding() -> None:

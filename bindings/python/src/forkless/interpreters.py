@@ -33,6 +33,7 @@ from forkless.process import ActorProcess
 __all__ = ["Distant", "InterpreterPopen", "InterpreterProcess", "check_available", "known"]
 
 _LEAST_KEPT = 4  # vacant interpreters
+_ALL_BUT_KILL = ((1 << 64) - 1) & ~(1 << (signal.SIGKILL - 1))
 _register_at_exit = atexit.register  # for the real process, whoever calls it
 
 
@@ -130,6 +131,7 @@ class InterpreterPopen(Popen):
             mp_context.set_spawning_popen(None)
         if isinstance(parent, Actor) and not parent.group:
             parent.announce(_door_of_home(), parent.pgid)
+            parent.caught = _ALL_BUT_KILL  # it knows itself what it has set
         ignored = {s: h for s, h in parent.handlers.items() if h == signal.SIG_IGN}
         caught = sum(1 << (s - 1) for s in {*ignored, *_caught_at_start()})
         actor.start_elsewhere(errand, actor.pgid, caught, process_obj._name[:31])

@@ -185,11 +185,12 @@ def attend() -> None:
         try:
             number = int.from_bytes(door.get(), sys.byteorder)
         except EOFError:
-            return
+            break
         if number:
             _pass_on(number)
         elif not _core.vacate(_is_left() and furniture.restore()):
-            return
+            break
+    vars(sys)["unraisablehook"] = sys.__unraisablehook__  # ours is gone before the last finalizer
 
 
 def _pass_on(pid: int) -> None:
