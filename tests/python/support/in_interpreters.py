@@ -145,12 +145,19 @@ def signal_parent(signum):
 
 
 def be_signalled_by_a_child(said):
-    signal.signal(signal.SIGUSR1, lambda number, _frame: said.put(("caught", number)))
+    caught = threading.Event()  # the handler runs in a thread of its own, a moment later perhaps
+
+    def catch(number, _frame):
+        said.put(("caught", number))
+        caught.set()
+
+    signal.signal(signal.SIGUSR1, catch)
     context = multiprocessing.get_context("interpreter")
     child = context.Process(target=signal_parent, args=(signal.SIGUSR1,))
     child.start()
     child.join()
     said.put(child.exitcode)
+    caught.wait(30)
 
 
 def start_one_more(method, queue):
