@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Places: the interpreters, each with its own GIL, in which simulated processes run. Each place has
-// a thread, its porter, which makes the interpreter, waits at its door for what others have to say
-// while processes come and go, puts it in order after each (forkless.places), and ends it. An
-// actor's thread takes a place that is vacant, or has one made, and makes its thread state there.
+// a service thread, which makes the interpreter, waits at its door for what others have to say while
+// processes come and go, puts it in order after each (forkless.places), and ends it. An actor's
+// thread takes a place that is vacant, or has one made, and makes its thread state there.
+//
+// The word is Racket's, whose places are virtual machines that run in parallel and send messages.
 
 #include "places.h"
 
@@ -13,16 +15,16 @@
 
 #if PY_VERSION_HEX >= 0x030D0000
 
-#define STACK_SIZE ((size_t)16 << 20) // of a porter: in it runs what the program imports
+#define STACK_SIZE ((size_t)16 << 20) // of a service thread: in it runs what the program imports
 
 typedef enum { MAKING, FAILED, MADE } place_state;
 
 typedef struct place {
     place_state state; // guarded by the lock of the pool
-    PyThreadState *porter;
+    PyThreadState *service;
     core_state *core;     // of the extension in its interpreter
     PyObject *serve;      // serve(channel), of its interpreter
-    core_stream *door;    // a byte string for the porter; closed: it shall end
+    core_stream *door;    // a byte string for the service thread; closed: it shall end
     struct place *vacant; // the next vacant one
     bool counted;         // among those that are put in order
     bool lingers;
@@ -39,7 +41,7 @@ static struct {
     unsigned making;      // places that are being made
     unsigned most_making; // at a time
     unsigned count;       // of places
-    unsigned errands;     // actors that have a place, or will look for one
+    unsigned launches;    // actors that have a place, or will look for one
     unsigned lingering;   // places that threads of the last process have not left yet
     bool closed;          // no more are made
     char *preparation;    // Python code that a new interpreter runs first
@@ -49,7 +51,7 @@ static struct {
 // core is not always guarded against two. Held before any GIL is asked for.
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 
-// The place whose porter this thread is.
+// The place whose service thread this is.
 static _Thread_local place *own_place;
 
 static const PyInterpreterConfig config = {
@@ -98,9 +100,9 @@ static void prepare(void)
     }
 }
 
-// Imports what serves in this interpreter. Returns the function that is the porter's, or NULL with
-// an exception set.
-static PyObject *furnish(place *place)
+// Imports what serves in this interpreter. Returns the function of the service thread, or
+// NULL with an exception set.
+static PyObject *import_service(place *place)
 {
     prepare();
     PyObject *core = PyImport_ImportModule("forkless._core");
@@ -136,26 +138,26 @@ static void end_interpreter(place *place)
         core_visits_close(core_returns_visits(place->core->returns));
     }
     Py_CLEAR(place->serve);
-    PyThreadState *first = PyInterpreterState_ThreadHead(place->porter->interp);
-    if (first == place->porter && PyThreadState_Next(first) == NULL) {
+    PyThreadState *first = PyInterpreterState_ThreadHead(place->service->interp);
+    if (first == place->service && PyThreadState_Next(first) == NULL) {
         PyEval_SaveThread();
         pthread_mutex_lock(&making);
-        PyEval_AcquireThread(place->porter);
-        Py_EndInterpreter(place->porter);
+        PyEval_AcquireThread(place->service);
+        Py_EndInterpreter(place->service);
         pthread_mutex_unlock(&making);
     } else {
         PyEval_SaveThread(); // it stays as it is until the process ends
     }
 }
 
-static void *run_porter(void *arg)
+static void *run_service(void *arg)
 {
     place *place = arg;
     own_place = place;
-    place->porter = make_interpreter();
-    PyObject *attend = place->porter == NULL ? NULL : furnish(place);
+    place->service = make_interpreter();
+    PyObject *attend = place->service == NULL ? NULL : import_service(place);
     if (attend == NULL) {
-        if (place->porter != NULL) {
+        if (place->service != NULL) {
             PyErr_Print();
         }
     } else {
@@ -166,7 +168,7 @@ static void *run_porter(void *arg)
         Py_XDECREF(result);
         Py_DECREF(attend);
     }
-    if (place->porter != NULL) {
+    if (place->service != NULL) {
         end_interpreter(place);
     }
     if (place->state == MAKING) { // which only this thread changes
@@ -182,7 +184,7 @@ static void *run_porter(void *arg)
     return NULL;
 }
 
-static bool start_porter(place *place)
+static bool start_service(place *place)
 {
     pthread_attr_t attributes;
     pthread_t thread;
@@ -191,7 +193,7 @@ static bool start_porter(place *place)
     }
     (void)pthread_attr_setstacksize(&attributes, STACK_SIZE);
     (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    bool started = pthread_create(&thread, &attributes, run_porter, place) == 0;
+    bool started = pthread_create(&thread, &attributes, run_service, place) == 0;
     pthread_attr_destroy(&attributes);
     return started;
 }
@@ -199,7 +201,7 @@ static bool start_porter(place *place)
 static place *make_place_locked(void)
 {
     place *made = calloc(1, sizeof *made);
-    if (made == NULL || !start_porter(made)) {
+    if (made == NULL || !start_service(made)) {
         free(made);
         return NULL;
     }
@@ -262,7 +264,7 @@ static place *take_place(fkl_actor *actor)
     return taken;
 }
 
-// After its process has left it: the porter puts it in order and calls vacate().
+// After its process has left it: the service thread puts it in order and calls vacate().
 static void leave_place(place *place)
 {
     static const int nobody = 0;
@@ -292,7 +294,7 @@ static void serve(place *place, fkl_actor *handle, core_stream *stream)
     Py_XDECREF(result);
 }
 
-static void run_in(place *place, fkl_actor *handle, core_errand *errand)
+static void run_in(place *place, fkl_actor *handle, core_launch *launch)
 {
     PyThreadState *thread = PyThreadState_New(place->core->interp);
     if (thread == NULL) {
@@ -300,7 +302,7 @@ static void run_in(place *place, fkl_actor *handle, core_errand *errand)
         return;
     }
     PyEval_AcquireThread(thread);
-    serve(place, handle, errand->stream);
+    serve(place, handle, launch->stream);
     // What is dropped from here on is nobody's: the object of the actor may go with it.
     fkl_actor *previous;
     fkl_actor_retain(handle);
@@ -313,38 +315,38 @@ static void run_in(place *place, fkl_actor *handle, core_errand *errand)
 
 void core_run_in_place(fkl_actor *handle, void *arg)
 {
-    core_errand *errand = arg;
-    core_process_note_handle(errand->process, handle);
+    core_launch *launch = arg;
+    core_process_note_handle(launch->process, handle);
     place *place = take_place(handle);
     if (place == NULL) {
         fkl_actor_exit_now(handle, 1); // what went wrong was printed, unless it has ended
     } else {
-        run_in(place, handle, errand);
+        run_in(place, handle, launch);
         leave_place(place);
     }
-    core_stream_release(errand->stream);
-    core_process_release(errand->process);
-    free(errand);
-    core_errand_end();
+    core_stream_release(launch->stream);
+    core_process_release(launch->process);
+    free(launch);
+    core_launch_end();
 }
 
-void core_errand_begin(void)
+void core_launch_begin(void)
 {
     pthread_mutex_lock(&pool.lock);
-    pool.errands++;
+    pool.launches++;
     pthread_mutex_unlock(&pool.lock);
 }
 
-void core_errand_end(void)
+void core_launch_end(void)
 {
     pthread_mutex_lock(&pool.lock);
-    pool.errands--;
+    pool.launches--;
     pthread_mutex_unlock(&pool.lock);
 }
 
-// For the porter
+// For the service thread
 
-static PyObject *furnished(PyObject *module, PyObject *unused)
+static PyObject *place_is_ready(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
@@ -448,8 +450,8 @@ static void close_vacant(bool for_good)
 static unsigned count_places(bool *occupied)
 {
     pthread_mutex_lock(&pool.lock);
-    unsigned count = pool.count + pool.errands;
-    *occupied = pool.errands + pool.lingering > 0;
+    unsigned count = pool.count + pool.launches;
+    *occupied = pool.launches + pool.lingering > 0;
     pthread_mutex_unlock(&pool.lock);
     return count;
 }
@@ -489,17 +491,17 @@ static PyObject *close_places(PyObject *module, PyObject *args)
 
 #else
 
-void core_errand_begin(void)
+void core_launch_begin(void)
 {
 }
 
-void core_errand_end(void)
+void core_launch_end(void)
 {
 }
 
-void core_run_in_place(fkl_actor *handle, void *errand)
+void core_run_in_place(fkl_actor *handle, void *launch)
 {
-    (void)errand; // Python code refuses it earlier
+    (void)launch; // Python code refuses it earlier
     fkl_actor_exit_now(handle, 1);
 }
 
@@ -570,7 +572,7 @@ static PyMethodDef functions[] = {
     {"processes", processes, METH_NOARGS,
      "The pid and the group of each process that several interpreters know of."},
 #if PY_VERSION_HEX >= 0x030D0000
-    {"furnished", furnished, METH_NOARGS, "Let the process in for which the place was made."},
+    {"ready", place_is_ready, METH_NOARGS, "Let the process in for which the place was made."},
     {"vacate", vacate, METH_O, vacate_doc},
     {"linger", linger, METH_NOARGS, linger_doc},
     {"open_places", open_places, METH_VARARGS,

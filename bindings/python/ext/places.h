@@ -37,13 +37,13 @@ void core_process_set_door(core_process *process, core_stream *door);
 void core_process_knock(core_process *process, int pid);
 
 // The function of an actor's thread: runs it in an interpreter of its own.
-typedef struct core_errand {
+typedef struct core_launch {
     core_process *process;
     core_stream *stream; // what the process is to do
-} core_errand;
-void core_errand_begin(void); // before the thread is started; pool of places
-void core_errand_end(void);   // by core_run_in_place(), or when the thread was not started
-void core_run_in_place(fkl_actor *handle, void *errand);
+} core_launch;
+void core_launch_begin(void); // before the thread is started; pool of places
+void core_launch_end(void);   // by core_run_in_place(), or when the thread was not started
+void core_run_in_place(fkl_actor *handle, void *launch);
 
 int core_places_init(PyObject *module);
 

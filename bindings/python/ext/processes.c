@@ -134,15 +134,15 @@ static int check_shared(actor_object *self)
 }
 
 static int spawn_elsewhere(core_state *state, actor_object *self, const char *name,
-                           size_t stack_size, core_errand *errand)
+                           size_t stack_size, core_launch *launch)
 {
     fkl_spawn_options options = {
         .name = name, .stack_size = stack_size, .data = &self->process->seat};
     fkl_actor *handle;
-    core_errand_begin();
-    fkl_err err = fkl_spawn(state->runtime, &options, core_run_in_place, errand, &handle);
+    core_launch_begin();
+    fkl_err err = fkl_spawn(state->runtime, &options, core_run_in_place, launch, &handle);
     if (err != FKL_OK) {
-        core_errand_end();
+        core_launch_end();
         core_raise(state, err, "cannot start a simulated process");
         return -1;
     }
@@ -172,19 +172,19 @@ PyObject *core_actor_start_elsewhere(actor_object *self, PyObject *args)
         PyErr_SetString(PyExc_RuntimeError, "an actor can only be started once");
         return NULL;
     }
-    core_errand *errand = malloc(sizeof *errand);
-    self->process = errand == NULL ? NULL : core_process_create(self->pid, group);
+    core_launch *launch = malloc(sizeof *launch);
+    self->process = launch == NULL ? NULL : core_process_create(self->pid, group);
     if (self->process == NULL) {
-        free(errand);
+        free(launch);
         return PyErr_NoMemory();
     }
     atomic_init(&self->process->caught, caught);
-    errand->process = core_process_retain(self->process);
-    errand->stream = core_channel_stream(state, channel);
-    if (spawn_elsewhere(state, self, name, stack_size > 0 ? (size_t)stack_size : 0, errand) < 0) {
-        core_stream_release(errand->stream);
-        core_process_release(errand->process);
-        free(errand);
+    launch->process = core_process_retain(self->process);
+    launch->stream = core_channel_stream(state, channel);
+    if (spawn_elsewhere(state, self, name, stack_size > 0 ? (size_t)stack_size : 0, launch) < 0) {
+        core_stream_release(launch->stream);
+        core_process_release(launch->process);
+        free(launch);
         return NULL;
     }
     Py_RETURN_NONE;

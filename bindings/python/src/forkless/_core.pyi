@@ -347,8 +347,8 @@ def close_places(timeout: _Seconds, for_good: bool, /) -> int:
     """End the interpreters that are vacant, or will be up to the timeout, and longer if nobody is in any;
     how many are left, or about to be made. For good: no more are made, and nobody visits this one."""
 
-def furnished() -> None:
-    """Let the process in for which the place was made. For its porter, as the next two."""
+def ready() -> None:
+    """Let the process in for which the place was made. For its service thread, as the next two."""
 
 def vacate(clean: bool, /) -> bool:
     """The place is in order again, or will not be. Whether to go on."""

@@ -121,12 +121,12 @@ class InterpreterPopen(Popen):
         parent = here()
         self._actor = actor = Distant(parent, process_obj)
         self.pid = actor.pid
-        errand = _core.Channel()
-        errand.share()
+        startup = _core.Channel()
+        startup.share()
         mp_context.set_spawning_popen(self)
         try:
-            errand.put(_orders(process_obj, parent, actor))
-            _put_process(errand, process_obj)
+            startup.put(_orders(process_obj, parent, actor))
+            _put_process(startup, process_obj)
         finally:
             mp_context.set_spawning_popen(None)
         if isinstance(parent, Actor) and not parent.group:
@@ -134,16 +134,16 @@ class InterpreterPopen(Popen):
             parent.caught = _ALL_BUT_KILL  # it knows itself what it has set
         ignored = {s: h for s, h in parent.handlers.items() if h == signal.SIG_IGN}
         caught = sum(1 << (s - 1) for s in {*ignored, *_caught_at_start()})
-        actor.start_elsewhere(errand, actor.pgid, caught, process_obj._name[:31])
+        actor.start_elsewhere(startup, actor.pgid, caught, process_obj._name[:31])
 
 
 def _caught_at_start() -> set[int]:
     return {signal.SIGINT}
 
 
-def _put_process(errand: Any, process_obj: Any) -> None:
+def _put_process(startup: Any, process_obj: Any) -> None:
     try:
-        errand.put(process_obj)
+        startup.put(process_obj)
     except Exception as error:
         error.add_note(
             f"while starting {process_obj._name!r}: what another interpreter gets must be picklable, as "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens in an interpreter that simulated processes run in. Mirrors multiprocessing.spawn.
 
-Such a place has a thread, its porter, which waits for signals for the process that is there, and puts
+Such a place has a service thread, which waits for signals for the process that is there, and puts
 everything in order when it has left. Processes come one after another; each has a thread of its own.
 
 What a process leaves behind is dropped: the modules that were not there when the place was made, and what
@@ -98,15 +98,15 @@ class _Arrival(mp.BaseProcess):
         self._name = orders["preparation"]["name"]
         self._actor = actor
         self._orders = orders
-        self._errand: Any = None
+        self._startup: Any = None
 
     def run(self) -> None:
-        errand, self._errand = self._errand, None
+        startup, self._startup = self._startup, None
         self._actor.obey()  # what was sent before there was a door to knock at
         try:
             spawn.prepare(self._orders["preparation"])
-            self._actor.process = process_obj = errand.get()
-            del errand
+            self._actor.process = process_obj = startup.get()
+            del startup
             process_obj.run()
         except ImportError as error:
             _explain(error)
@@ -131,14 +131,14 @@ def _explain(error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
-def serve(errand: _core.Channel) -> None:
+def serve(startup: _core.Channel) -> None:
     """The whole life of a process, in its thread."""
-    orders = errand.get()
+    orders = startup.get()
     _follow(orders)
     actor = Resident(orders)
-    actor.process._errand = errand
+    actor.process._startup = startup
     actor.start_context = None
-    del errand
+    del startup
     if actor.poll() is None:  # else it was ended before it had a door
         bootstrap(actor)
     actors.forget(actor)
@@ -157,7 +157,7 @@ def _follow(orders: dict[str, Any]) -> None:
         stdlib_util.use_tracker(orders["tracker"])
 
 
-# The porter
+# The service thread
 
 
 def _adapt_library() -> None:
@@ -174,13 +174,13 @@ def _register_nothing(**functions: Any) -> None:
 
 
 def attend() -> None:
-    """Wait for what others have to say, until the place shall be no more. Runs in the porter's thread."""
+    """Wait for what others have to say, until the place shall be no more. Runs in the service thread."""
     from forkless import activation
 
     activation.activate()
     _adapt_library()
-    furniture = _Furniture()
-    _core.furnished()
+    baseline = _Baseline()
+    _core.ready()
     while True:
         try:
             number = int.from_bytes(door.get(), sys.byteorder)
@@ -188,7 +188,7 @@ def attend() -> None:
             break
         if number:
             _pass_on(number)
-        elif not _core.vacate(_is_left() and furniture.restore()):
+        elif not _core.vacate(_is_left() and baseline.restore()):
             break
     vars(sys)["unraisablehook"] = sys.__unraisablehook__  # ours is gone before the last finalizer
 
@@ -245,7 +245,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
 _MOST_ITEMS = 2000  # of a container that is looked after
 
 
-class _Furniture:
+class _Baseline:
     """The modules of a place as they were when it was made."""
 
     def __init__(self) -> None:
