@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a thread has got from the one that started it, as far as that may change it and can be
-// asked. Any thread runs this. Where it is not known, nobody has traits.
+// asked. Any thread runs this. Where it is not known, nobody has traits; nor on Android, which
+// ends programs that use a system call which its own C library does not.
 
 #include "platform/platform.h"
 
 #include <string.h>
 
-#if defined(__linux__)
+#if defined(__linux__) && !defined(__ANDROID__)
 
 #include <linux/capability.h>
 #include <pthread.h>
