@@ -10,6 +10,7 @@ the stacks of all threads were printed.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -59,6 +60,7 @@ class Reporter(unittest.TestResult):
         self.outcome = "passed"
         self.detail = ""
         self.since = 0.0
+        self.method: str | None = None
 
     def write(self, **event: Any) -> None:
         with open(self.plan["events"], "a", encoding="utf-8") as events:
@@ -68,6 +70,7 @@ class Reporter(unittest.TestResult):
         super().startTest(test)
         watch(self.plan, name_of(test))
         self.outcome, self.detail, self.since = "passed", "", time.monotonic()
+        self.method = multiprocessing.get_start_method(allow_none=True)
         self.write(start=name_of(test))
         print(f"-- {name_of(test)}", file=sys.stderr, flush=True)
 
@@ -75,6 +78,8 @@ class Reporter(unittest.TestResult):
         super().stopTest(test)
         seconds = round(time.monotonic() - self.since, 3)
         self.write(end=name_of(test), outcome=self.outcome, detail=self.detail, seconds=seconds)
+        # Some leave another one behind, and which tests come next is for the machine to say.
+        multiprocessing.set_start_method(self.method, force=True)
         watch(self.plan)
 
     def _failed(self, test: Any, error: Any) -> None:
