@@ -18,7 +18,6 @@ typedef struct {
     actor_object *self; // strong
     PyObject *target;   // strong
     core_state *state;  // of the module that `self` keeps alive
-    unsigned releases;  // core_state.releases when it was started
 } boot_record;
 
 PyObject *core_current(core_state *state)
@@ -84,24 +83,6 @@ static void actor_dealloc(actor_object *self)
     Py_DECREF(type);
 }
 
-// A thread is started by one that holds the GIL, and most of those wait for something next. Who
-// asks for the GIL a moment too early sleeps, and to be woken takes longer than what it came for.
-// So it looks for a while whether any thread has begun to wait.
-static void await_gil(const boot_record *boot)
-{
-#ifndef Py_GIL_DISABLED
-    fkl_time until = boot->state->parallel ? fkl_now() + 20000 : 0;
-    do {
-        // Relaxed: a hint. Whoever misses it asks for the GIL all the same.
-        if (atomic_load_explicit(&boot->state->releases, memory_order_relaxed) != boot->releases) {
-            return;
-        }
-    } while (fkl_now() < until);
-#else
-    (void)boot;
-#endif
-}
-
 // The actor's thread.
 static void run_actor(fkl_actor *handle, void *arg)
 {
@@ -115,8 +96,9 @@ static void run_actor(fkl_actor *handle, void *arg)
         return;
     }
     note_handle(self, handle);
-    await_gil(boot);
+    core_await_gil(boot->state);
     PyEval_AcquireThread(tstate);
+    core_gil_taken(boot->state);
     core_frames_give(&boot->state->frames, tstate);
     atomic_fetch_sub_explicit(&boot->state->booting, 1, memory_order_release);
     PyObject *result = PyObject_CallOneArg(boot->target, (PyObject *)self);
@@ -134,6 +116,7 @@ static void run_actor(fkl_actor *handle, void *arg)
     // No Python code runs below this, as a rule; where some does it gets a chunk anew. Objects must
     // be dropped before the thread state is cleared.
     core_frames_take(&state->frames, tstate);
+    core_gil_released(state); // in a moment
     Py_DECREF(self);
     PyThreadState_Clear(tstate);
     PyThreadState_DeleteCurrent();
@@ -203,7 +186,7 @@ static PyObject *actor_start(actor_object *self, PyObject *args, PyObject *kwarg
     boot->self = (actor_object *)Py_NewRef(self);
     boot->target = Py_NewRef(target);
     boot->state = state;
-    boot->releases = atomic_load_explicit(&state->releases, memory_order_relaxed);
+    core_gil_taken(state); // by the caller, whatever it did in between
     fkl_spawn_options options = {
         .name = name,
         .stack_size = stack_size > 0 ? (size_t)stack_size : 0,

@@ -101,7 +101,10 @@ typedef struct {
     size_t weight;
     fkl_time deadline;
     fkl_err err; // why it was not sent
+    bool looks;  // before it sleeps
 } transfer;
+
+enum { LOOK_NS = 30000 };
 
 // How an object gets into a message: as a copy, as it is, or as bytes; and otherwise if there may
 // be receivers in other interpreters.
@@ -129,9 +132,21 @@ static fkl_err do_send(void *ctx)
     return core_stream_send_until(t->stream, t->msg, t->weight, t->deadline);
 }
 
+// To sleep, and to be woken on another processor, takes longer than most answers. So who waits for
+// one looks for a moment first; without the GIL, which the sender needs.
 static fkl_err do_receive(void *ctx)
 {
     transfer *t = ctx;
+    fkl_time until = t->looks ? fkl_now() + LOOK_NS : 0;
+    while (fkl_now() < until && fkl_now() < t->deadline) {
+        for (int i = 0; i < 8; i++) {
+            fkl_err err = core_stream_try_receive(t->stream, &t->msg);
+            if (err != FKL_EEMPTY) {
+                return err;
+            }
+            core_pause();
+        }
+    }
     return core_stream_receive_until(t->stream, t->deadline, &t->msg);
 }
 
@@ -329,6 +344,7 @@ static bool receive(core_state *state, transfer *t, const char *name, PyObject *
             return false;
         }
         if (t->deadline != FKL_NO_WAIT) {
+            t->looks = state->parallel;
             err = core_blocking(state, do_receive, t);
         }
     }
@@ -457,6 +473,7 @@ static PyObject *channel_get_after(channel_object *self, PyObject *outbox)
     }
     // Nothing there, or another one took it, or there is something to raise.
     if (err == FKL_ETIMEDOUT || err == FKL_EINTR || err == FKL_ESTOPPED) {
+        x.in.looks = state->parallel;
         err = core_blocking(state, do_exchange, &x);
     }
     if (x.to != NULL) {

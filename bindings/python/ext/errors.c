@@ -88,7 +88,9 @@ fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx)
         Py_BEGIN_ALLOW_THREADS
         core_gil_released(state);
         err = op(ctx);
+        core_await_gil(state);
         Py_END_ALLOW_THREADS
+        core_gil_taken(state);
         if (err == FKL_ESTOPPED) {
             if (core_raise_thrown(state) == 0) {
                 core_raise_process_exit(state);

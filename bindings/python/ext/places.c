@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Places: the interpreters, each with its own GIL, in which simulated processes run. Each place has
-// a service thread, which makes the interpreter, waits at its door for what others have to say while
-// processes come and go, puts it in order after each (forkless.places), and ends it. An actor's
-// thread takes a place that is vacant, or has one made, and makes its thread state there.
+// a service thread, which makes the interpreter, waits at its door for what others have to say
+// while processes come and go, puts it in order after each (forkless.places), and ends it. An
+// actor's thread takes a place that is vacant, or has one made, and makes its thread state there.
 //
 // The word is Racket's, whose places are virtual machines that run in parallel and send messages.
 

@@ -49,7 +49,7 @@ typedef struct core_state {
     PyObject *load_parcel; // load_parcel(bytes-like, list of things) -> obj
     core_frames frames;
     bool parallel;        // there is more than one processor
-    atomic_uint releases; // how often a wait has given up the GIL; see await_gil() in actor.c
+    atomic_bool released; // a wait has given up the GIL; see core_await_gil()
     atomic_int booting;   // threads of actors that are not yet attached to the interpreter
     atomic_bool closing;  // the interpreter runs its exit functions
 } core_state;
@@ -79,10 +79,41 @@ int core_deadline(PyObject *timeout, fkl_time *out);
 // signal handler raised, an exception was thrown at this actor, or the actor was asked to stop.
 fkl_err core_blocking(core_state *state, fkl_err (*op)(void *ctx), void *ctx);
 
-// To be called after the GIL was released for a wait. Relaxed: it is a hint, see await_gil().
+// Who asks for the GIL a moment too early sleeps, and to be woken takes longer than what it came
+// for. So it looks for a while whether any thread has begun to wait since the last that came back
+// from a wait. Relaxed: it is a hint, and whoever misses it asks for the GIL all the same.
 static inline void core_gil_released(core_state *state)
 {
-    atomic_fetch_add_explicit(&state->releases, 1, memory_order_relaxed);
+    atomic_store_explicit(&state->released, true, memory_order_relaxed);
+}
+
+static inline void core_gil_taken(core_state *state)
+{
+    atomic_store_explicit(&state->released, false, memory_order_relaxed);
+}
+
+static inline void core_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+static inline void core_await_gil(core_state *state)
+{
+#ifndef Py_GIL_DISABLED
+    fkl_time until = state->parallel ? fkl_now() + 20000 : 0;
+    do {
+        if (atomic_load_explicit(&state->released, memory_order_relaxed)) {
+            return;
+        }
+        core_pause();
+    } while (fkl_now() < until);
+#else
+    (void)state;
+#endif
 }
 
 // Raises an instance of the class `exception` at the next bytecode of a thread. Returns whether
