@@ -138,7 +138,8 @@ static fkl_err do_receive(void *ctx)
 {
     transfer *t = ctx;
     fkl_time until = t->looks ? fkl_now() + LOOK_NS : 0;
-    while (fkl_now() < until && fkl_now() < t->deadline) {
+    until = until < t->deadline ? until : t->deadline;
+    while (fkl_now() < until) {
         for (int i = 0; i < 8; i++) {
             fkl_err err = core_stream_try_receive(t->stream, &t->msg);
             if (err != FKL_EEMPTY) {

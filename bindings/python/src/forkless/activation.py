@@ -25,7 +25,6 @@ _lock = threading.RLock()
 _base = PatchSet()
 _aliases = PatchSet()
 _default_context = PatchSet()
-_isolation = "actor"
 _active = False  # all of _base has been made
 _fork_hook_registered = False
 
@@ -85,7 +84,6 @@ def install(isolation: str = "actor") -> None:
     start method 'interpreter' does; what a call says replaces what an earlier one said. Raises ValueError
     for other words, and where there are no such interpreters.
     """
-    global _isolation
     from forkless import ansible, context, interpreters, popen
 
     if isolation not in stdlib.OURS:
@@ -96,19 +94,20 @@ def install(isolation: str = "actor") -> None:
         activate()
         if not _aliases:
             context.install_aliases(_aliases)
-        _isolation = isolation
         popen.use(interpreters.InterpreterPopen if isolation == "interpreter" else popen.Popen)
         ansible.register()
 
 
 def isolation() -> str:
     """How processes of 'actor', and of the standard start methods after install(), are kept apart."""
-    return _isolation
+    from forkless import popen
+
+    return popen.isolation()
 
 
 def uninstall() -> None:
     """Take all replacements back. Raises RuntimeError while simulated processes live."""
-    global _active, _isolation
+    global _active
     from forkless import popen
 
     with _lock:
@@ -121,7 +120,6 @@ def uninstall() -> None:
             )
         _close_vacant_interpreters()
         _aliases.undo()
-        _isolation = "actor"
         popen.use(popen.Popen)
         if missing.has_processes():
             _default_context.undo()

@@ -66,18 +66,14 @@ def by_value(obj: Any) -> tuple[Any, ...]:
 # What belongs to a process
 
 
-def _socket(descriptor: int, family: int, kind: int, proto: int) -> socket.socket:
-    return socket.socket(family, kind, proto, descriptor)
-
-
 def _pack_socket(sock: socket.socket) -> Any:
     with sock.dup() as duplicate:
         _, (index,) = _pack(duplicate.detach())
     return _unpack_socket, (index, int(sock.family), int(sock.type), sock.proto)
 
 
-def _unpack_socket(index: int, *kind: int) -> socket.socket:
-    return _socket(thing(index), *kind)
+def _unpack_socket(index: int, family: int, kind: int, proto: int) -> socket.socket:
+    return socket.socket(family, kind, proto, thing(index))
 
 
 def _pack_connection(connection: Any) -> Any:

@@ -13,7 +13,7 @@ from forkless.actors import Actor, here
 from forkless.personality import folders, signals, threads
 from forkless.process import ActorProcess, bootstrap, copy_process
 
-__all__ = ["Popen", "launch", "launch_like_fork", "use"]
+__all__ = ["Popen", "isolation", "launch", "launch_like_fork", "use"]
 
 
 class _DuplicatedDescriptor:
@@ -127,6 +127,11 @@ def use(popen_class: type[Popen]) -> None:
     """What launch() shall start processes with."""
     global _usual
     _usual = popen_class
+
+
+def isolation() -> str:
+    """How processes are kept apart that launch() starts: the start method of which they are."""
+    return _usual.method
 
 
 def launch(process_obj: Any) -> Popen:
